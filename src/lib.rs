@@ -1,0 +1,22 @@
+//! `larksub` manages an app's Feishu/Lark approval-event subscriptions as code.
+//!
+//! The map, top down; imports run downward only (`docs/architecture.md` says what each must not know):
+//!
+//! - [`cli`]: the command line as data. [`commands`]: one file a command, wiring the rooms below.
+//! - [`error`]: what a person sees when something is wrong, and the exit codes.
+//! - [`workspace`]: where the manifest and the state are. [`render`]: plans, states and reports as text.
+//! - [`apply`]: a plan, the platform, the pace and the ledger become a report. [`sandbox`]: a platform to try it on.
+//! - [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
+//! - [`feishu`]: the platform. [`pace`]: when a call may be sent. [`credentials`]: where secrets come from.
+//! - [`subscription`], [`text`]: identifiers, and foreign strings made safe to show.
+
+#[cfg(not(unix))]
+compile_error!(
+    "larksub runs on Linux (tested) and macOS (best effort): its ledger relies on POSIX file locks, links and renames"
+);
+
+pub mod error;
+pub mod feishu;
+pub mod manifest;
+pub mod subscription;
+pub mod text;

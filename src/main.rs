@@ -1,0 +1,3 @@
+//! The `larksub` program.
+
+fn main() {}

@@ -1,0 +1,118 @@
+//! The manifest: which subscriptions should live.
+//!
+//! [`parse`] is pure: texts in, a [`Manifest`] or every problem of every text out. Reading files is
+//! `workspace`'s, drawing problems is `error`'s.
+
+pub mod problem;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+pub use problem::{Annotation, Problem, Problems, Severity};
+
+use crate::subscription::{AppId, AppIdentity, AppKind, AppLabel, ApprovalCode, BaseUrl, TenantKey};
+
+/// The platform's own limit, and the default: calls per minute for one app in one tenant.
+pub const MAX_RATE_PER_MINUTE: u32 = 100;
+
+/// One text of a manifest, as read from a file.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The path as a person would name it; a foreign string.
+    pub path: String,
+    /// Its bytes; invalid UTF-8 is a problem that [`parse`] reports.
+    pub bytes: Vec<u8>,
+}
+
+/// A place in a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Index of the source.
+    pub source: usize,
+    /// Bytes in it.
+    pub bytes: Range<usize>,
+}
+
+/// A manifest in which every rule of the format holds.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The limits that guards measure against.
+    pub policy: Policy,
+    /// The apps by label.
+    pub apps: BTreeMap<AppLabel, App>,
+    /// SHA-256 of what it was read from, `sha256:…`; equal for equal texts, whatever their paths.
+    pub digest: String,
+}
+
+/// The limits of `[policy]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The most drops in one plan; no limit where absent.
+    pub max_drops: Option<u64>,
+    /// The most drops in one app, as a percentage of its tracked subscriptions.
+    pub max_drop_percent: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { max_drops: None, max_drop_percent: 30 }
+    }
+}
+
+/// One `[apps.LABEL]` section with its entries, in the order of the texts.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The platform's id of it.
+    pub app_id: AppId,
+    /// Where its platform answers, from `brand` or `base_url`.
+    pub base_url: BaseUrl,
+    /// Custom or store.
+    pub kind: AppKind,
+    /// Calls per minute and tenant, 1 to [`MAX_RATE_PER_MINUTE`].
+    pub rate_per_minute: u32,
+    /// What should live.
+    pub subscriptions: Vec<Subscription>,
+    /// What goes, and why.
+    pub removed: Vec<Removed>,
+    /// Where the section's settings stand.
+    pub span: Span,
+}
+
+impl App {
+    /// Who it is, whatever its label.
+    pub fn identity(&self) -> AppIdentity {
+        AppIdentity { app_id: self.app_id.clone(), base_url: self.base_url.clone() }
+    }
+}
+
+/// One `[[apps.LABEL.subscriptions]]` entry.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Present exactly in store apps.
+    pub tenant_key: Option<TenantKey>,
+    /// The identity.
+    pub approval_code: ApprovalCode,
+    /// Free text for people, not escaped.
+    pub name: Option<String>,
+    /// Free text for people, not escaped.
+    pub owner: Option<String>,
+    /// Whether removing the entry is refused.
+    pub protect: bool,
+    /// Where its approval code stands.
+    pub span: Span,
+}
+
+/// One `[[apps.LABEL.removed]]` entry.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    /// Present exactly in store apps.
+    pub tenant_key: Option<TenantKey>,
+    /// The identity.
+    pub approval_code: ApprovalCode,
+    /// Why it goes: free text for people, not escaped.
+    pub reason: Option<String>,
+    /// Whether it leaves the state without a call.
+    pub forget: bool,
+    /// Where its approval code stands.
+    pub span: Span,
+}
