@@ -17,6 +17,9 @@ compile_error!(
 
 pub mod error;
 pub mod feishu;
+pub mod json;
 pub mod manifest;
+pub mod plan;
+pub mod state;
 pub mod subscription;
 pub mod text;

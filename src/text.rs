@@ -87,7 +87,7 @@ pub fn pad(text: &str, columns: usize) -> String {
 }
 
 /// Whether a character would be unseen or would change how its neighbours are seen.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

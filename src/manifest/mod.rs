@@ -10,7 +10,7 @@ use std::ops::Range;
 
 pub use problem::{Annotation, Problem, Problems, Severity};
 
-use crate::subscription::{AppId, AppIdentity, AppKind, AppLabel, ApprovalCode, BaseUrl, TenantKey};
+use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, TenantKey};
 
 /// The platform's own limit, and the default: calls per minute for one app in one tenant.
 pub const MAX_RATE_PER_MINUTE: u32 = 100;
@@ -62,10 +62,8 @@ impl Default for Policy {
 /// One `[apps.LABEL]` section with its entries, in the order of the texts.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The platform's id of it.
-    pub app_id: AppId,
-    /// Where its platform answers, from `brand` or `base_url`.
-    pub base_url: BaseUrl,
+    /// Who it is: `app_id`, and the place that `brand` or `base_url` names.
+    pub identity: AppIdentity,
     /// Custom or store.
     pub kind: AppKind,
     /// Calls per minute and tenant, 1 to [`MAX_RATE_PER_MINUTE`].
@@ -76,13 +74,6 @@ pub struct App {
     pub removed: Vec<Removed>,
     /// Where the section's settings stand.
     pub span: Span,
-}
-
-impl App {
-    /// Who it is, whatever its label.
-    pub fn identity(&self) -> AppIdentity {
-        AppIdentity { app_id: self.app_id.clone(), base_url: self.base_url.clone() }
-    }
 }
 
 /// One `[[apps.LABEL.subscriptions]]` entry.

@@ -1,0 +1,348 @@
+//! The guards: rules that refuse a plan, each with its measured value, its limit and the way to allow it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::merge::Row;
+use super::{Drop, Unknown};
+use crate::manifest::Manifest;
+use crate::state::{Override, OverrideFlag, State};
+use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+
+/// Apps with fewer tracked subscriptions are not measured by percentage: one drop of three is no sign of a mistake.
+const PERCENT_FROM: u64 = 10;
+
+/// A rule, as it was measured on one plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// Which rule.
+    pub rule: Rule,
+    /// What it says of this plan.
+    pub verdict: Verdict,
+    /// The app it was measured in; absent where it is the whole plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<AppLabel>,
+    /// The subscription it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The number that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<u64>,
+    /// What it is a part of, where the limit is a percentage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The limit; above it the plan is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// What was found, in a sentence without a full stop.
+    pub says: String,
+    /// The exact flag or edit that allows it, or what to do instead; absent where it passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// The words for the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// A label stands for another app than the state says.
+    WrongApp,
+    /// A tracked app has no section in the manifest.
+    NoSection,
+    /// A drop differs from a declared code only in letter case.
+    LetterCase,
+    /// A protected subscription would go.
+    Protected,
+    /// A code is dropped in one app or tenant and declared, but untracked, in another.
+    Handover,
+    /// Too many drops in the whole plan.
+    MaxDrops,
+    /// Too many drops for one app.
+    MaxDropPercent,
+}
+
+impl Rule {
+    /// The word that the saved plan uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongApp => "wrong_app",
+            Self::NoSection => "no_section",
+            Self::LetterCase => "letter_case",
+            Self::Protected => "protected",
+            Self::Handover => "handover",
+            Self::MaxDrops => "max_drops",
+            Self::MaxDropPercent => "max_drop_percent",
+        }
+    }
+}
+
+/// What a guard says of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Within the limit.
+    Passed,
+    /// Beyond it, and allowed by name.
+    Allowed,
+    /// Beyond it.
+    Refused,
+}
+
+/// What the guards measure.
+pub struct Measured<'a> {
+    /// The manifest, for its limits and sections.
+    pub manifest: &'a Manifest,
+    /// The state, for its bindings and what is tracked.
+    pub state: &'a State,
+    /// Manifest and state side by side.
+    pub rows: &'a [Row<'a>],
+    /// The plan's drops.
+    pub drops: &'a [Drop],
+    /// The plan's unknowns; those that are sent count as drops.
+    pub unknowns: &'a [Unknown],
+    /// What was allowed by name.
+    pub overrides: &'a [Override],
+}
+
+/// Measures every guard: first those that were never a matter of limits, then the numbers.
+pub fn measure(measured: &Measured<'_>) -> Vec<Guard> {
+    let mut guards = wrong_apps(measured);
+    guards.extend(missing_sections(measured));
+    guards.extend(letter_cases(measured));
+    guards.extend(protected(measured));
+    guards.extend(handovers(measured));
+    guards.extend(numbers(measured));
+    guards
+}
+
+/// The keys of what will be called, unknowns included.
+fn calls<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = SubscriptionKey> + 'a {
+    let unknowns = measured.unknowns.iter().filter(|unknown| !unknown.declared).map(Unknown::key);
+    unknowns.chain(measured.drops.iter().map(Drop::key))
+}
+
+fn refused(rule: Rule, says: String, remedy: String) -> Guard {
+    Guard {
+        rule,
+        verdict: Verdict::Refused,
+        app: None,
+        key: None,
+        measured: None,
+        of: None,
+        limit: None,
+        says,
+        remedy: Some(remedy),
+    }
+}
+
+fn of_key(guard: Guard, key: &SubscriptionKey) -> Guard {
+    Guard { app: Some(key.app.clone()), key: Some(key.to_string()), ..guard }
+}
+
+fn wrong_apps(measured: &Measured<'_>) -> Vec<Guard> {
+    let mut guards = Vec::new();
+    for (label, app) in &measured.manifest.apps {
+        let identity = &app.identity;
+        let known = measured.state.app_of(identity).map(|(_, known)| known);
+        let holder = measured.state.app_labelled(label).map(|(_, holder)| holder);
+        let guard = match (known, holder) {
+            (_, Some(holder)) if holder.identity != *identity => refused(
+                Rule::WrongApp,
+                format!("`{label}` is {} in the state, and {identity} in the manifest", holder.identity),
+                "a label keeps its app: give the other app a label of its own (where two swap labels, in two applies)"
+                    .into(),
+            ),
+            (Some(known), _) if known.kind != app.kind => refused(
+                Rule::WrongApp,
+                format!(
+                    "`{label}` is a {} app in the state, and a {} app in the manifest",
+                    known.kind.as_str(),
+                    app.kind.as_str()
+                ),
+                format!("an app's kind does not change: write `kind = \"{}\"`", known.kind.as_str()),
+            ),
+            _ => continue,
+        };
+        guards.push(Guard { app: Some(label.clone()), ..guard });
+    }
+    guards
+}
+
+fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
+    let sections: HashSet<_> = measured.manifest.apps.values().map(|app| &app.identity).collect();
+    let tracked = measured.state.tracked_by_app();
+    let missing = measured.state.apps().filter(|(_, app)| !sections.contains(&app.identity));
+    let missing = missing.filter_map(|(index, app)| Some((app, *tracked.get(&index)?)));
+    missing
+        .map(|(app, count)| Guard {
+            app: Some(app.label.clone()),
+            measured: Some(count),
+            limit: Some(0),
+            ..refused(
+                Rule::NoSection,
+                format!("app `{}` ({}) has {count} tracked and no section in the manifest", app.label, app.identity),
+                format!(
+                    "to retire it, keep `[apps.{}]` with its app_id and without subscriptions until its drops are applied",
+                    app.label
+                ),
+            )
+        })
+        .collect()
+}
+
+fn letter_cases(measured: &Measured<'_>) -> Vec<Guard> {
+    type Folded<'a> = HashMap<(&'a AppLabel, Option<&'a TenantKey>, String), &'a ApprovalCode>;
+    let mut called = calls(measured).peekable();
+    if called.peek().is_none() {
+        return Vec::new();
+    }
+    let declared = measured.rows.iter().filter(|row| row.declared.is_some());
+    let folded: Folded<'_> = declared
+        .map(|row| ((row.label, row.tenant_key, row.approval_code.case_folded()), row.approval_code))
+        .collect();
+    let mut guards = Vec::new();
+    for key in called {
+        let place = (&key.app, key.tenant_key.as_ref(), key.approval_code.case_folded());
+        let Some(code) = folded.get(&place) else { continue };
+        let says =
+            format!("{key} would be dropped, and `{code}` is declared: they differ only in letter case");
+        let remedy = format!(
+            "correct the code in the manifest; or, if the state has it wrong, `larksub state rm {key} --reason …` and import `{code}`"
+        );
+        guards.push(of_key(refused(Rule::LetterCase, says, remedy), &key));
+    }
+    guards
+}
+
+fn protected(measured: &Measured<'_>) -> Vec<Guard> {
+    let leaving = measured.rows.iter().filter(|row| row.declared.is_none());
+    let protected = leaving.filter(|row| row.tracked().is_some_and(|subscription| subscription.protect));
+    protected
+        .map(|row| {
+            let key = row.key();
+            let does = if row.removed.is_some_and(|removed| removed.forget) { "forgotten" } else { "dropped" };
+            let remedy =
+                "declare it again with `protect = false`, apply that, then remove the entry: two reviews for one loss";
+            of_key(refused(Rule::Protected, format!("{key} is protected, and would be {does}"), remedy.into()), &key)
+        })
+        .collect()
+}
+
+fn handovers(measured: &Measured<'_>) -> Vec<Guard> {
+    let mut called = calls(measured).peekable();
+    if called.peek().is_none() {
+        return Vec::new();
+    }
+    let mut waiting: HashMap<&ApprovalCode, SubscriptionKey> = HashMap::new();
+    for row in measured.rows.iter().filter(|row| row.declared.is_some() && row.tracked().is_none()) {
+        waiting.entry(row.approval_code).or_insert_with(|| row.key());
+    }
+    let allowed: HashSet<&str> = allowed(measured, OverrideFlag::AllowHandover).collect();
+    let mut guards = Vec::new();
+    for key in called {
+        let Some(heir) = waiting.get(&key.approval_code) else { continue };
+        let says = format!("{key} would be dropped while {heir} is declared and not yet tracked");
+        let remedy = format!(
+            "subscribe {heir} and import it first, so that no event is missed; or allow it: --allow-handover {key}"
+        );
+        let guard = of_key(refused(Rule::Handover, says, remedy), &key);
+        let is_allowed = allowed.contains(key.to_string().as_str());
+        guards.push(if is_allowed {
+            Guard { verdict: Verdict::Allowed, remedy: None, ..guard }
+        } else {
+            guard
+        });
+    }
+    guards
+}
+
+fn allowed<'a>(measured: &'a Measured<'_>, flag: OverrideFlag) -> impl Iterator<Item = &'a str> {
+    measured.overrides.iter().filter(move |given| given.flag == flag).map(|given| given.value.as_str())
+}
+
+fn numbers(measured: &Measured<'_>) -> Vec<Guard> {
+    let mut by_app: BTreeMap<AppLabel, u64> = BTreeMap::new();
+    for key in calls(measured) {
+        *by_app.entry(key.app).or_default() += 1;
+    }
+    let total = by_app.values().sum();
+    // Where the flag is given more than once (saved in the plan, and again on apply), the larger number holds.
+    let allowance =
+        allowed(measured, OverrideFlag::AllowDrops).filter_map(|value| value.parse::<u64>().ok()).max();
+    let mut guards = Vec::new();
+    if let Some(limit) = measured.manifest.policy.max_drops {
+        let says = format!("{total} to drop, at most {limit}");
+        guards.push(number(
+            Rule::MaxDrops,
+            says,
+            None,
+            (total, None, limit),
+            total > limit,
+            total,
+            allowance,
+        ));
+    }
+    let percent = measured.manifest.policy.max_drop_percent;
+    let tracked = measured.state.tracked_by_app();
+    for (label, app) in &measured.manifest.apps {
+        let Some((index, _)) = measured.state.app_of(&app.identity) else { continue };
+        let tracked = tracked.get(&index).copied().unwrap_or(0);
+        let drops = by_app.get(label).copied().unwrap_or(0);
+        if tracked < PERCENT_FROM || drops == 0 {
+            continue;
+        }
+        let is_beyond = u128::from(drops) * 100 > u128::from(percent) * u128::from(tracked);
+        let says = format!(
+            "`{label}`: {drops} of {tracked} to drop ({}), at most {percent} %",
+            share(drops, tracked)
+        );
+        let rule = Rule::MaxDropPercent;
+        guards.push(number(
+            rule,
+            says,
+            Some(label),
+            (drops, Some(tracked), percent),
+            is_beyond,
+            total,
+            allowance,
+        ));
+    }
+    if let Some(limit) = allowance.filter(|limit| total > *limit) {
+        let says = format!("{total} to drop, and --allow-drops {limit} allows {limit}");
+        guards.push(number(Rule::MaxDrops, says, None, (total, None, limit), true, total, allowance));
+    }
+    guards
+}
+
+fn number(
+    rule: Rule,
+    says: String,
+    app: Option<&AppLabel>,
+    (measured, of, limit): (u64, Option<u64>, u64),
+    is_beyond: bool,
+    total: u64,
+    allowance: Option<u64>,
+) -> Guard {
+    let is_allowed = allowance.is_some_and(|allowance| total <= allowance);
+    let verdict = match (is_beyond, is_allowed) {
+        (false, _) => Verdict::Passed,
+        (true, true) => Verdict::Allowed,
+        (true, false) => Verdict::Refused,
+    };
+    let edit = match (rule, app) {
+        (Rule::MaxDropPercent, _) => "max_drop_percent",
+        _ => "max_drops",
+    };
+    let remedy = (verdict == Verdict::Refused)
+        .then(|| format!("if every one is meant: --allow-drops {total}; or raise `{edit}` in [policy]"));
+    let guard = refused(rule, says, String::new());
+    Guard { verdict, app: app.cloned(), measured: Some(measured), of, limit: Some(limit), remedy, ..guard }
+}
+
+/// A share in percent with one decimal, rounded up so that a value above a limit never looks like the limit.
+fn share(part: u64, whole: u64) -> String {
+    let tenths = (u128::from(part) * 1000).div_ceil(u128::from(whole.max(1)));
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}

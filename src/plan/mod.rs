@@ -1,0 +1,326 @@
+//! The plan: what `apply` will do, as sorted plain data with nothing left to decide.
+//!
+//! [`compute`] is pure: a manifest, a state and what was allowed by name go in; no clock, no I/O, no colour.
+
+pub mod compute;
+pub mod digest;
+pub mod guard;
+pub mod merge;
+pub mod review;
+pub mod saved;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use compute::compute;
+pub use guard::{Guard, Rule, Verdict};
+
+use crate::state::{OutcomeKind, Override, Status};
+use crate::subscription::{AppId, AppKind, AppLabel, ApprovalCode, BaseUrl, SubscriptionKey, TenantKey};
+
+/// The word that every saved plan carries.
+pub const FORMAT: &str = "larksub.plan";
+
+/// The version of the format that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// What an apply will do, and what a reviewer needs to see of it. Its fields are the saved document's, in order;
+/// `checksum` is added by [`saved`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// See [`VERSION`].
+    pub version: u32,
+    /// SHA-256 of what will be done, and of nothing else: `sha256:…`.
+    pub digest: String,
+    /// What it was made from.
+    pub facts: Facts,
+    /// Whether `apply` has something to do, calls or not.
+    pub has_changes: bool,
+    /// Whether a guard refuses it.
+    pub refused: bool,
+    /// How much of each.
+    pub counts: Counts,
+    /// To be unsubscribed.
+    pub drops: Vec<Drop>,
+    /// Sent once, and nobody can say what became of it.
+    pub unknowns: Vec<Unknown>,
+    /// To leave the state without a call.
+    pub forgets: Vec<Forget>,
+    /// What people see of a subscription or an app changes; no call.
+    pub updates: Vec<Update>,
+    /// Declared and not tracked; nothing is done about it.
+    pub untracked: Vec<Untracked>,
+    /// The rules that were measured, passed or not.
+    pub guards: Vec<Guard>,
+    /// What was allowed by name.
+    pub overrides: Vec<Override>,
+    /// How many calls `apply` will make, retries aside.
+    pub calls: u64,
+    /// How long they take at the configured pace, in whole seconds; the caller's to fill in.
+    pub estimate_s: u64,
+}
+
+/// What a plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// The ledger.
+    pub lineage: Uuid,
+    /// `seq` of its last line.
+    pub serial: u64,
+    /// The checksum of that line, eight hexadecimal digits.
+    pub tail_crc: String,
+    /// The manifest's digest, `sha256:…`.
+    pub manifest_digest: String,
+    /// The apps of the manifest.
+    pub apps: Vec<AppFacts>,
+}
+
+/// What a plan says of one app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppFacts {
+    /// Its label in the manifest.
+    pub app: AppLabel,
+    /// The platform's id of it.
+    pub app_id: AppId,
+    /// Where its platform answers.
+    pub base_url: BaseUrl,
+    /// Custom or store.
+    pub kind: AppKind,
+    /// How many of its subscriptions are tracked.
+    pub tracked: u64,
+}
+
+/// How much a plan holds of each thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Tracked subscriptions, all apps.
+    pub tracked: u64,
+    /// Declared subscriptions, all apps.
+    pub declared: u64,
+    /// Drops that were never tried, or were refused before; unknowns are counted apart.
+    pub drops: u64,
+    /// Subscriptions of which nobody can say whether they live.
+    pub unknowns: u64,
+    /// Forgets.
+    pub forgets: u64,
+    /// Metadata and renames.
+    pub updates: u64,
+    /// Declared and not tracked.
+    pub untracked: u64,
+}
+
+/// A subscription to be unsubscribed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drop {
+    /// The app's label in the manifest.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// From its `removed` entry, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Tracked since.
+    pub since: Timestamp,
+    /// How many times it was tracked.
+    pub generation: u64,
+    /// What became of it when it was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<OutcomeKind>,
+}
+
+/// A subscription that an earlier call may have dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unknown {
+    /// The app's label in the manifest.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// From its `removed` entry, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Tracked since.
+    pub since: Timestamp,
+    /// How many times it was tracked.
+    pub generation: u64,
+    /// When the call that got no verdict was about to be sent.
+    pub sent_at: Timestamp,
+    /// Declared again: it is never sent, and a person settles it. Otherwise it is sent again, as a drop.
+    pub declared: bool,
+}
+
+/// A subscription that leaves the state without a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// The app's label in the manifest.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// From its `removed` entry, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Tracked since.
+    pub since: Timestamp,
+    /// How many times it was tracked.
+    pub generation: u64,
+}
+
+/// A change to what people see, which needs no call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Update {
+    /// The app has a new label.
+    Rename {
+        /// The label now declared.
+        app: AppLabel,
+        /// The label in the state.
+        from: AppLabel,
+    },
+    /// A subscription's name, owner or protection changes.
+    Metadata {
+        /// The app's label in the manifest.
+        app: AppLabel,
+        /// The tenant, in a store app.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tenant_key: Option<TenantKey>,
+        /// The approval code.
+        approval_code: ApprovalCode,
+        /// As in the state.
+        from: Metadata,
+        /// As declared.
+        to: Metadata,
+    },
+}
+
+/// What people see of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    /// Not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Whether dropping it is refused.
+    pub protect: bool,
+}
+
+/// A subscription that is declared and not tracked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Untracked {
+    /// The app's label in the manifest.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For people, not escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What it was before, where the ledger knew it: `unsubscribed` or `forgotten`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Status>,
+    /// Since when it is that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+macro_rules! keyed {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// How people name the subscription.
+            pub fn key(&self) -> SubscriptionKey {
+                SubscriptionKey {
+                    app: self.app.clone(),
+                    tenant_key: self.tenant_key.clone(),
+                    approval_code: self.approval_code.clone(),
+                }
+            }
+        }
+    )*};
+}
+
+keyed! { Drop Unknown Forget Untracked }
+
+/// One call that an apply makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// The app's label in the manifest.
+    pub app: &'a AppLabel,
+    /// The tenant, in a store app.
+    pub tenant_key: Option<&'a TenantKey>,
+    /// The approval code.
+    pub approval_code: &'a ApprovalCode,
+    /// For people, not escaped.
+    pub name: Option<&'a str>,
+    /// Whether an earlier call of it got no verdict, so that it may be done already.
+    pub was_sent: bool,
+}
+
+impl Plan {
+    /// The calls, in the order in which they are made: what is unknown is settled first.
+    pub fn planned_calls(&self) -> impl Iterator<Item = Call<'_>> {
+        let unknowns = self.unknowns.iter().filter(|unknown| !unknown.declared).map(|unknown| Call {
+            app: &unknown.app,
+            tenant_key: unknown.tenant_key.as_ref(),
+            approval_code: &unknown.approval_code,
+            name: unknown.name.as_deref(),
+            was_sent: true,
+        });
+        let drops = self.drops.iter().map(|drop| Call {
+            app: &drop.app,
+            tenant_key: drop.tenant_key.as_ref(),
+            approval_code: &drop.approval_code,
+            name: drop.name.as_deref(),
+            was_sent: false,
+        });
+        unknowns.chain(drops)
+    }
+
+    /// How many unknowns a person must settle, because they are declared again.
+    pub fn unsettled(&self) -> u64 {
+        self.unknowns.iter().filter(|unknown| unknown.declared).count() as u64
+    }
+}

@@ -1,0 +1,119 @@
+//! Whether what would happen now is what was reviewed.
+
+use std::collections::HashSet;
+
+use super::compute::targets;
+use super::digest::{Action, Target, digest};
+use super::merge::rows;
+use super::{Facts, Plan};
+use crate::manifest::Manifest;
+use crate::state::{Contains, Lines, State};
+use crate::subscription::AppLabel;
+
+/// How a fresh plan stands to a reviewed digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    /// It does exactly that.
+    Same,
+    /// The reviewed plan's own runs are all that moved the state, and they left something to do.
+    Resumed,
+    /// They left nothing to do.
+    AlreadyApplied,
+    /// It does something else.
+    Different,
+}
+
+/// Compares a fresh plan with a reviewed digest.
+///
+/// A plan that was begun is resumed, not stale: what is left of it, united with every subscription whose newest
+/// intent, outcome or forget belongs to a run of that digest and that was not tracked anew since, must give the
+/// digest again.
+pub fn agreement(reviewed: &str, fresh: &Plan, manifest: &Manifest, state: &State) -> Agreement {
+    if fresh.digest == reviewed {
+        return Agreement::Same;
+    }
+    let rows = rows(manifest, state);
+    let mut united: HashSet<Target<'_>> = targets(&rows).into_iter().collect();
+    for (id, subscription) in state.subscriptions() {
+        let run = subscription.last_run.as_ref().and_then(|run| state.run_facts(run));
+        if run.is_none_or(|run| run.plan_digest != reviewed) {
+            continue;
+        }
+        let Some(app) = state.app(id.app) else { continue };
+        let is_forgotten = subscription.status == crate::state::Status::Forgotten;
+        united.insert(Target {
+            app: &app.identity,
+            tenant_key: id.tenant_key.as_ref(),
+            approval_code: &id.approval_code,
+            generation: subscription.generation,
+            action: if is_forgotten { Action::Forget } else { Action::Call },
+        });
+    }
+    if digest(state.lineage, united.into_iter().collect()) != reviewed {
+        return Agreement::Different;
+    }
+    if fresh.calls == 0 && fresh.forgets.is_empty() { Agreement::AlreadyApplied } else { Agreement::Resumed }
+}
+
+/// Why a saved plan does not belong to what is here, whatever it would do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misplaced {
+    /// It was made from another ledger.
+    #[error("the plan was made from another state (its lineage is {plan}, this one's is {state})")]
+    Lineage {
+        /// The plan's.
+        plan: uuid::Uuid,
+        /// The state's.
+        state: uuid::Uuid,
+    },
+    /// A label means another app here.
+    #[error("the plan was made for another app: `{label}` is {plan} there, and {here} in this manifest")]
+    App {
+        /// The label.
+        label: AppLabel,
+        /// Who it is in the plan.
+        plan: String,
+        /// Who it is here.
+        here: String,
+    },
+    /// The ledger ends before what the plan was made from.
+    #[error(
+        "the state is older than the plan: it ends at line {serial}, and the plan was made from line {plan}"
+    )]
+    Older {
+        /// The state's last line.
+        serial: u64,
+        /// The plan's.
+        plan: u64,
+    },
+    /// The ledger went another way.
+    #[error("the state went another way: its line {0} is not the one that the plan was made from")]
+    OtherHistory(u64),
+}
+
+/// Checks that a saved plan was made for this manifest's apps and from this ledger's history.
+///
+/// # Errors
+/// It was not.
+pub fn check_place(plan: &Facts, manifest: &Manifest, state: &State, lines: &Lines) -> Result<(), Misplaced> {
+    if plan.lineage != state.lineage {
+        return Err(Misplaced::Lineage { plan: plan.lineage, state: state.lineage });
+    }
+    for app in &plan.apps {
+        let Some(here) = manifest.apps.get(&app.app) else { continue };
+        let is_same = here.identity.app_id == app.app_id && here.identity.base_url == app.base_url;
+        if !is_same {
+            return Err(Misplaced::App {
+                label: app.app.clone(),
+                plan: format!("{} at {}", app.app_id, app.base_url),
+                here: here.identity.to_string(),
+            });
+        }
+    }
+    let crc = u32::from_str_radix(&plan.tail_crc, 16).unwrap_or_default();
+    match lines.contains(plan.serial, crc) {
+        Contains::Yes | Contains::Compacted => Ok(()),
+        Contains::EndsBefore => Err(Misplaced::Older { serial: state.serial, plan: plan.serial }),
+        Contains::Other => Err(Misplaced::OtherHistory(plan.serial)),
+    }
+}

@@ -1,0 +1,509 @@
+//! What the ledger's records add up to. Pure: no I/O, no clock.
+
+use std::collections::{BTreeMap, HashMap};
+
+use indexmap::{Equivalent, IndexMap};
+use jiff::Timestamp;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::record::{
+    Bind, By, End, Forget, How, Init, Intent, Outcome, OutcomeKind, Override, Record, Run, Track, Update,
+};
+use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+
+/// What a ledger adds up to at its last whole batch.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Identifies the ledger and its copies.
+    pub lineage: Uuid,
+    /// `seq` of the last line.
+    pub serial: u64,
+    /// When the last record was written, by that machine's clock.
+    pub written_at: Timestamp,
+    /// Who last said who they are.
+    pub written_by: By<'static>,
+    apps: Vec<BoundApp>,
+    labels: HashMap<AppLabel, AppIndex>,
+    subscriptions: IndexMap<Id, Subscription>,
+    runs: IndexMap<Uuid, RunFacts>,
+}
+
+/// Names an app within one [`State`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppIndex(u32);
+
+/// An app that the ledger knows, with the label now in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundApp {
+    /// Its newest label.
+    pub label: AppLabel,
+    /// Who it is.
+    pub identity: AppIdentity,
+    /// Custom or store.
+    pub kind: AppKind,
+}
+
+/// What identifies a subscription within one [`State`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Id {
+    /// The app.
+    pub app: AppIndex,
+    /// The tenant, in a store app.
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+}
+
+/// What the records of one subscription add up to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subscription {
+    /// For people, not escaped.
+    pub name: Option<String>,
+    /// For people, not escaped.
+    pub owner: Option<String>,
+    /// Whether dropping it is refused.
+    pub protect: bool,
+    /// Whether it lives.
+    pub status: Status,
+    /// Tracked since.
+    pub since: Timestamp,
+    /// When `status` last changed.
+    pub changed_at: Timestamp,
+    /// How many times it was tracked, from 1.
+    pub generation: u64,
+    /// The newest outcome.
+    pub outcome: Option<LastOutcome>,
+    /// An intent without a verdict from an earlier try; the oldest one.
+    pub lost_intent: Option<OpenIntent>,
+    /// The intent of the newest run, while it has no outcome.
+    pub own_intent: Option<OpenIntent>,
+    /// The run of its newest intent, outcome or forget; none once it is tracked anew or forgotten by hand.
+    pub last_run: Option<Uuid>,
+}
+
+impl Subscription {
+    /// The oldest intent that got no verdict: while there is one, nobody can say whether it lives.
+    pub fn open_intent(&self) -> Option<&OpenIntent> {
+        self.lost_intent.as_ref().or(self.own_intent.as_ref())
+    }
+
+    /// Whether it is tracked: it lives as far as the ledger can say.
+    pub fn is_tracked(&self) -> bool {
+        self.status == Status::Subscribed
+    }
+}
+
+/// The words for whether a subscription lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It lives: tracked.
+    Subscribed,
+    /// Dropped, by us or before us.
+    Unsubscribed,
+    /// It left without a call.
+    Forgotten,
+}
+
+impl Status {
+    /// The word the ledger and the reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribed => "subscribed",
+            Self::Unsubscribed => "unsubscribed",
+            Self::Forgotten => "forgotten",
+        }
+    }
+}
+
+/// A call that was about to be sent, and of which nothing more is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenIntent {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The apply that sent it.
+    pub run: Uuid,
+}
+
+/// The newest outcome of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastOutcome {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The apply.
+    pub run: Uuid,
+    /// The word for it.
+    pub kind: OutcomeKind,
+    /// The platform's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// The platform's message, not escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub msg: Option<String>,
+    /// What the platform's support asks for, not escaped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<String>,
+    /// The HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// How many times the call was sent.
+    pub attempts: u32,
+    /// Our own words, not escaped where they quote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What the ledger says of one apply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFacts {
+    /// When it began.
+    pub at: Timestamp,
+    /// The digest of the plan it carried out.
+    pub plan_digest: String,
+    /// What was allowed by name.
+    pub overrides: Vec<Override>,
+    /// Who started it.
+    pub by: By<'static>,
+    /// How it ended, where it did.
+    pub end: Option<How>,
+}
+
+/// A record that cannot follow the ones before it, although its line is sound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Impossible(String);
+
+impl State {
+    /// The state of a ledger that has only begun.
+    pub fn begin(init: Init<'_>, serial: u64) -> Self {
+        Self {
+            lineage: init.lineage,
+            serial,
+            written_at: init.at,
+            written_by: init.by.into_owned(),
+            apps: Vec::new(),
+            labels: HashMap::new(),
+            subscriptions: IndexMap::new(),
+            runs: IndexMap::new(),
+        }
+    }
+
+    /// The state after one more record.
+    ///
+    /// # Errors
+    /// The record speaks of something that the records before it do not know; the state is then unchanged.
+    pub fn fold(&mut self, record: Record<'_>) -> Result<(), Impossible> {
+        match record {
+            Record::Init(_) => return Err(impossible("a second `init`")),
+            Record::Bind(bind) => self.bind(bind)?,
+            Record::Track(track) => self.track(track)?,
+            Record::Update(update) => self.update(update)?,
+            Record::Forget(forget) => self.forget(forget)?,
+            Record::Run(run) => self.run(run)?,
+            Record::Intent(intent) => self.intent(intent)?,
+            Record::Outcome(outcome) => self.outcome(outcome)?,
+            Record::End(end) => self.end(end)?,
+            Record::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The apps, in the order in which they were bound.
+    pub fn apps(&self) -> impl Iterator<Item = (AppIndex, &BoundApp)> {
+        (0..).map(AppIndex).zip(&self.apps)
+    }
+
+    /// The app with this identity, whatever its label.
+    pub fn app_of(&self, identity: &AppIdentity) -> Option<(AppIndex, &BoundApp)> {
+        self.apps().find(|(_, app)| app.identity == *identity)
+    }
+
+    /// The app that a label stands for now.
+    pub fn app_labelled(&self, label: &AppLabel) -> Option<(AppIndex, &BoundApp)> {
+        let index = *self.labels.get(label)?;
+        self.app(index).map(|app| (index, app))
+    }
+
+    /// The app of an index of this state.
+    pub fn app(&self, index: AppIndex) -> Option<&BoundApp> {
+        self.apps.get(index.0 as usize)
+    }
+
+    /// Every subscription the ledger knows, tracked or not, in the order in which they were first tracked.
+    pub fn subscriptions(&self) -> impl ExactSizeIterator<Item = (&Id, &Subscription)> {
+        self.subscriptions.iter()
+    }
+
+    /// One subscription.
+    pub fn subscription(
+        &self,
+        app: AppIndex,
+        tenant_key: Option<&TenantKey>,
+        approval_code: &ApprovalCode,
+    ) -> Option<&Subscription> {
+        self.subscriptions.get(&IdRef { app, tenant_key, approval_code })
+    }
+
+    /// How many subscriptions are tracked.
+    pub fn tracked(&self) -> usize {
+        self.subscriptions.values().filter(|subscription| subscription.is_tracked()).count()
+    }
+
+    /// How many subscriptions are tracked, by app.
+    pub fn tracked_by_app(&self) -> BTreeMap<AppIndex, u64> {
+        let mut counts = BTreeMap::new();
+        for (id, subscription) in &self.subscriptions {
+            if subscription.is_tracked() {
+                *counts.entry(id.app).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// An apply of the past, or the present one.
+    pub fn run_facts(&self, run: &Uuid) -> Option<&RunFacts> {
+        self.runs.get(run)
+    }
+
+    /// The newest apply that has not ended: whoever holds the lock, if anybody does.
+    pub fn unended_run(&self) -> Option<&RunFacts> {
+        self.runs.values().next_back().filter(|run| run.end.is_none())
+    }
+
+    /// How people name a subscription of this state.
+    pub fn key(&self, id: &Id) -> Option<SubscriptionKey> {
+        Some(SubscriptionKey {
+            app: self.app(id.app)?.label.clone(),
+            tenant_key: id.tenant_key.clone(),
+            approval_code: id.approval_code.clone(),
+        })
+    }
+
+    fn bind(&mut self, bind: Bind) -> Result<(), Impossible> {
+        let Bind { at, app: label, app_id, base_url, kind } = bind;
+        let identity = AppIdentity { app_id, base_url };
+        let known = self.app_of(&identity).map(|(index, app)| (index, app.kind));
+        if let Some(holder) = self.labels.get(&label)
+            && known.is_none_or(|(index, _)| index != *holder)
+        {
+            return Err(impossible(format!("`{label}` bound to a second app")));
+        }
+        match known {
+            Some((_, bound_kind)) if bound_kind != kind => {
+                return Err(impossible(format!("`{label}` bound with another kind")));
+            }
+            Some((index, _)) => {
+                if let Some(app) = self.apps.get_mut(index.0 as usize) {
+                    self.labels.remove(&app.label);
+                    app.label = label.clone();
+                }
+                self.labels.insert(label, index);
+            }
+            None => {
+                let index = u32::try_from(self.apps.len()).map_err(|_| impossible("too many apps"))?;
+                self.apps.push(BoundApp { label: label.clone(), identity, kind });
+                self.labels.insert(label, AppIndex(index));
+            }
+        }
+        self.written_at = at;
+        Ok(())
+    }
+
+    fn track(&mut self, track: Track<'_>) -> Result<(), Impossible> {
+        let Track { at, app, tenant_key, approval_code, name, owner, protect, by } = track;
+        let app = self.labelled(&app)?;
+        let subscription = Subscription {
+            name: name.map(|name| name.into_string()),
+            owner: owner.map(|owner| owner.into_string()),
+            protect,
+            status: Status::Subscribed,
+            since: at,
+            changed_at: at,
+            generation: 1,
+            outcome: None,
+            lost_intent: None,
+            own_intent: None,
+            last_run: None,
+        };
+        match self.subscriptions.entry(Id { app, tenant_key, approval_code }) {
+            indexmap::map::Entry::Vacant(entry) => {
+                entry.insert(subscription);
+            }
+            indexmap::map::Entry::Occupied(mut entry) => {
+                let before = entry.get();
+                let generation = before.generation.saturating_add(1);
+                let outcome = before.outcome.clone();
+                *entry.get_mut() = Subscription { generation, outcome, ..subscription };
+            }
+        }
+        self.written(at, by);
+        Ok(())
+    }
+
+    fn update(&mut self, update: Update<'_>) -> Result<(), Impossible> {
+        let Update { at, app, tenant_key, approval_code, name, owner, protect } = update;
+        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "update")?;
+        subscription.name = name.map(|name| name.into_string());
+        subscription.owner = owner.map(|owner| owner.into_string());
+        subscription.protect = protect;
+        self.written_at = at;
+        Ok(())
+    }
+
+    fn forget(&mut self, forget: Forget<'_>) -> Result<(), Impossible> {
+        let Forget { at, run, app, tenant_key, approval_code, reason: _, by } = forget;
+        if let Some(run) = &run {
+            self.known_run(run)?;
+        }
+        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "forget")?;
+        subscription.status = Status::Forgotten;
+        subscription.changed_at = at;
+        subscription.lost_intent = None;
+        subscription.own_intent = None;
+        subscription.last_run = run;
+        self.written(at, by);
+        Ok(())
+    }
+
+    fn run(&mut self, run: Run<'_>) -> Result<(), Impossible> {
+        let Run { at, run, plan_digest, overrides, by } = run;
+        let by = by.into_owned();
+        let facts =
+            RunFacts { at, plan_digest: plan_digest.into_string(), overrides, by: by.clone(), end: None };
+        if self.runs.contains_key(&run) {
+            return Err(impossible(format!("the run {run} begins twice")));
+        }
+        self.runs.insert(run, facts);
+        self.written(at, by);
+        Ok(())
+    }
+
+    fn intent(&mut self, intent: Intent) -> Result<(), Impossible> {
+        let Intent { at, run, app, tenant_key, approval_code } = intent;
+        self.known_run(&run)?;
+        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "intent")?;
+        if let Some(earlier) = subscription.own_intent.take() {
+            subscription.lost_intent.get_or_insert(earlier);
+        }
+        subscription.own_intent = Some(OpenIntent { at, run });
+        subscription.last_run = Some(run);
+        self.written_at = at;
+        Ok(())
+    }
+
+    fn outcome(&mut self, outcome: Outcome<'_>) -> Result<(), Impossible> {
+        let Outcome {
+            at,
+            run,
+            app,
+            tenant_key,
+            approval_code,
+            kind,
+            code,
+            msg,
+            log_id,
+            http_status,
+            attempts,
+            reason,
+        } = outcome;
+        self.known_run(&run)?;
+        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "outcome")?;
+        if subscription.own_intent.as_ref().is_none_or(|intent| intent.run != run) {
+            return Err(impossible(format!("an outcome of {app}/{approval_code} without its intent")));
+        }
+        match kind {
+            OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed => {
+                subscription.status = Status::Unsubscribed;
+                subscription.changed_at = at;
+                subscription.lost_intent = None;
+                subscription.own_intent = None;
+            }
+            // A verdict on this call says nothing of an earlier one that was lost.
+            OutcomeKind::NotFound | OutcomeKind::Failed => subscription.own_intent = None,
+            OutcomeKind::Unknown => {
+                let own = subscription.own_intent.take();
+                subscription.lost_intent = subscription.lost_intent.take().or(own);
+            }
+        }
+        subscription.last_run = Some(run);
+        subscription.outcome = Some(LastOutcome {
+            at,
+            run,
+            kind,
+            code,
+            msg: msg.map(|msg| msg.into_string()),
+            log_id: log_id.map(|log_id| log_id.into_string()),
+            http_status,
+            attempts,
+            reason: reason.map(|reason| reason.into_string()),
+        });
+        self.written_at = at;
+        Ok(())
+    }
+
+    fn end(&mut self, end: End) -> Result<(), Impossible> {
+        let End { at, run, how } = end;
+        match self.runs.get_mut(&run) {
+            Some(facts) => facts.end = Some(how),
+            None => return Err(impossible(format!("the run {run} ends, and never began"))),
+        }
+        self.written_at = at;
+        Ok(())
+    }
+
+    fn written(&mut self, at: Timestamp, by: By<'_>) {
+        self.written_at = at;
+        // An import repeats its author on every line; comparing is cheaper than copying each time.
+        if self.written_by != by {
+            self.written_by = by.into_owned();
+        }
+    }
+
+    fn labelled(&self, label: &AppLabel) -> Result<AppIndex, Impossible> {
+        self.labels.get(label).copied().ok_or_else(|| impossible(format!("`{label}` is not bound to an app")))
+    }
+
+    fn known_run(&self, run: &Uuid) -> Result<(), Impossible> {
+        if self.runs.contains_key(run) {
+            Ok(())
+        } else {
+            Err(impossible(format!("the run {run} never began")))
+        }
+    }
+
+    fn tracked_mut(
+        &mut self,
+        label: &AppLabel,
+        tenant_key: Option<&TenantKey>,
+        approval_code: &ApprovalCode,
+        op: &str,
+    ) -> Result<&mut Subscription, Impossible> {
+        let app = self.labelled(label)?;
+        self.subscriptions
+            .get_mut(&IdRef { app, tenant_key, approval_code })
+            .filter(|subscription| subscription.is_tracked())
+            .ok_or_else(|| {
+                impossible(format!("`{op}` of {label}/{approval_code}, which is not tracked there"))
+            })
+    }
+}
+
+/// [`Id`], borrowed; hashes as it does.
+#[derive(Hash)]
+struct IdRef<'a> {
+    app: AppIndex,
+    tenant_key: Option<&'a TenantKey>,
+    approval_code: &'a ApprovalCode,
+}
+
+impl Equivalent<Id> for IdRef<'_> {
+    fn equivalent(&self, id: &Id) -> bool {
+        let Id { app, tenant_key, approval_code } = id;
+        self.app == *app && self.tenant_key == tenant_key.as_ref() && self.approval_code == approval_code
+    }
+}
+
+fn impossible(what: impl Into<String>) -> Impossible {
+    Impossible(what.into())
+}

@@ -1,0 +1,269 @@
+//! The ledger on disk: created whole, read without a lock, appended to under one.
+//!
+//! What [`Ledger::append`] has returned from is durable. After a write or a sync that failed nothing more is
+//! written, because nobody can say what the disk holds then.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::fold::RunFacts;
+use super::line::write_line;
+use super::read::{Reading, Unreadable, read};
+use super::record::{Record, VERSION};
+
+/// The ledger, open for appending and locked. Dropping it frees the lock, and so does the death of the process.
+#[derive(Debug)]
+pub struct Ledger {
+    file: File,
+    path: PathBuf,
+    next_seq: u64,
+    is_broken: bool,
+}
+
+/// Why a ledger could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no file.
+    #[error("there is no state at {}", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is a file where a new one was to be.
+    #[error("{} exists", .path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("the state {} cannot be read: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is something else, or damaged.
+    #[error("the state {} is refused: {source}", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: Unreadable,
+    },
+    /// A newer larksub wrote it.
+    #[error("the state {} is of version {version}; this larksub knows {VERSION}", .path.display())]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// Another command writes to it.
+    #[error("the state {} is locked", .path.display())]
+    Locked {
+        /// Which.
+        path: PathBuf,
+        /// The apply that holds it, where one does.
+        holder: Option<Box<RunFacts>>,
+    },
+    /// It cannot be written.
+    #[error("the state {} cannot be written: {doing}: {source}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads the ledger at a path without a lock: whatever whole batches it holds are a consistent state.
+///
+/// # Errors
+/// It is missing, unreadable, something else, or damaged. A newer version is no error here; see
+/// [`refuse_newer`].
+pub fn read_file(path: &Path) -> Result<Reading, LedgerError> {
+    let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
+    read(&bytes).map_err(|source| LedgerError::Unreadable { path: path.into(), source })
+}
+
+/// Refuses a reading of a newer version, for whatever decides or writes.
+///
+/// # Errors
+/// [`LedgerError::Newer`].
+pub fn refuse_newer(path: &Path, reading: Reading) -> Result<Reading, LedgerError> {
+    if reading.version > VERSION {
+        return Err(LedgerError::Newer { path: path.into(), version: reading.version });
+    }
+    Ok(reading)
+}
+
+/// Makes a new ledger that holds one line. It appears under its path whole and synced, or not at all.
+///
+/// # Errors
+/// Something, even an empty file, is there already; or it cannot be written.
+pub fn create(path: &Path, first: &[Record<'_>]) -> Result<(), LedgerError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let line = line(path, 1, first, false)?;
+    let written = |doing| move |source| LedgerError::Write { path: path.into(), doing, source };
+    if path.symlink_metadata().is_ok() {
+        return Err(LedgerError::Exists { path: path.into() });
+    }
+    let mut file = tempfile::NamedTempFile::with_prefix_in(".larksub-init-", folder)
+        .map_err(written("making a temporary file beside it"))?;
+    file.write_all(line.as_bytes()).map_err(written("writing its first line"))?;
+    file.as_file().sync_all().map_err(written("syncing its first line"))?;
+    file.persist_noclobber(path).map_err(|error| match error.error.kind() {
+        io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.into() },
+        _ => written("linking it to its path")(error.error),
+    })?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(written("syncing its folder"))
+}
+
+impl Ledger {
+    /// Opens the ledger at a path for appending, waiting up to `wait` for its lock, and reads it. A tail that was
+    /// never acknowledged is moved into a file beside it.
+    ///
+    /// # Errors
+    /// It is missing, locked, not writable, something else, damaged, or of a newer version.
+    pub fn open(path: &Path, wait: Duration) -> Result<(Self, Reading, Option<PathBuf>), LedgerError> {
+        let path = fs::canonicalize(path).map_err(|source| read_error(path, source))?;
+        let file = lock(&path, wait)?;
+        let reading = refuse_newer(&path, read_file(&path)?)?;
+        let next_seq = reading.state.serial.saturating_add(1);
+        let kept = if reading.tail_len > 0 { Some(trim(&file, &path, &reading)?) } else { None };
+        Ok((Self { file, path, next_seq, is_broken: false }, reading, kept))
+    }
+
+    /// Where it is, symbolic links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends the records as one batch of one line. They are durable when this returns.
+    ///
+    /// # Errors
+    /// The disk refused, now or earlier; nothing is written after that.
+    pub fn append(&mut self, records: &[Record<'_>]) -> Result<(), LedgerError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let line = line(&self.path, self.next_seq, records, false)?;
+        self.write(&line, 1)
+    }
+
+    /// Appends the records as one batch of a line each. They are durable, all of them, when this returns.
+    ///
+    /// # Errors
+    /// The disk refused, now or earlier; nothing is written after that.
+    pub fn append_each(&mut self, records: &[Record<'_>]) -> Result<(), LedgerError> {
+        let Some(last) = records.len().checked_sub(1) else { return Ok(()) };
+        let mut text = String::new();
+        for (position, record) in records.iter().enumerate() {
+            let seq = self.next_seq.saturating_add(position as u64);
+            text.push_str(&line(&self.path, seq, std::slice::from_ref(record), position < last)?);
+        }
+        self.write(&text, records.len() as u64)
+    }
+
+    fn write(&mut self, text: &str, lines: u64) -> Result<(), LedgerError> {
+        let failed = |doing| {
+            let path = self.path.clone();
+            move |source| LedgerError::Write { path, doing, source }
+        };
+        if self.is_broken {
+            return Err(failed("an earlier write failed")(io::Error::other("nothing more is written")));
+        }
+        self.is_broken = true;
+        self.file.write_all(text.as_bytes()).map_err(failed("appending a line"))?;
+        rustix::fs::fdatasync(&self.file).map_err(|error| failed("syncing a line")(error.into()))?;
+        self.is_broken = false;
+        self.next_seq = self.next_seq.saturating_add(lines);
+        Ok(())
+    }
+}
+
+/// Opens and locks the file that is at the path once the lock is held: somebody may have put another one there
+/// while we waited.
+fn lock(path: &Path, wait: Duration) -> Result<File, LedgerError> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let until = Instant::now() + wait;
+    loop {
+        let file =
+            OpenOptions::new().read(true).append(true).open(path).map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => LedgerError::Missing { path: path.into() },
+                _ => LedgerError::Write { path: path.into(), doing: "opening it", source },
+            })?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                let holder = read_file(path).ok().and_then(|reading| reading.state.unended_run().cloned());
+                return Err(LedgerError::Locked { path: path.into(), holder: holder.map(Box::new) });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(LedgerError::Write { path: path.into(), doing: "locking it", source });
+            }
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(named)) => held.dev() == named.dev() && held.ino() == named.ino(),
+        _ => false,
+    }
+}
+
+/// Moves the tail into a file beside the ledger, synced before the ledger is cut, so that no byte is ever lost.
+fn trim(file: &File, path: &Path, reading: &Reading) -> Result<PathBuf, LedgerError> {
+    let failed = |doing| move |source| LedgerError::Write { path: path.into(), doing, source };
+    let bytes = fs::read(path).map_err(failed("reading its unfinished tail"))?;
+    let sound_len = usize::try_from(reading.sound_len).unwrap_or(usize::MAX);
+    let tail = bytes.get(sound_len..).unwrap_or_default();
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".tail-{}", reading.state.serial.saturating_add(1)));
+    let mut kept = PathBuf::from(&name);
+    for attempt in 2.. {
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept) {
+            Ok(mut beside) => {
+                beside.write_all(tail).map_err(failed("keeping its unfinished tail"))?;
+                beside.sync_all().map_err(failed("keeping its unfinished tail"))?;
+                break;
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut next = name.clone();
+                next.push(format!("-{attempt}"));
+                kept = PathBuf::from(next);
+            }
+            Err(error) => return Err(failed("keeping its unfinished tail")(error)),
+        }
+    }
+    file.set_len(reading.sound_len).map_err(failed("cutting off its unfinished tail"))?;
+    file.sync_all().map_err(failed("cutting off its unfinished tail"))?;
+    Ok(kept)
+}
+
+fn line(path: &Path, seq: u64, records: &[Record<'_>], more: bool) -> Result<String, LedgerError> {
+    write_line(seq, records, more).map_err(|error| LedgerError::Write {
+        path: path.into(),
+        doing: "forming a line",
+        source: error.into(),
+    })
+}
+
+fn read_error(path: &Path, source: io::Error) -> LedgerError {
+    match source.kind() {
+        io::ErrorKind::NotFound => LedgerError::Missing { path: path.into() },
+        _ => LedgerError::Read { path: path.into(), source },
+    }
+}

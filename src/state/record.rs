@@ -1,0 +1,433 @@
+//! The records of the ledger: the things that can happen to a subscription.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::de::{Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::subscription::{AppId, AppKind, AppLabel, ApprovalCode, BaseUrl, TenantKey};
+
+/// The word that the first record of every ledger carries.
+pub const FORMAT: &str = "larksub.state";
+
+/// The newest version of the format that this program writes and wholly understands.
+pub const VERSION: u32 = 1;
+
+/// The longest platform message that is kept, in bytes.
+pub const MAX_MESSAGE: usize = 1024;
+
+/// A foreign string that is borrowed from the line wherever JSON's escapes allow it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Str<'a>(pub Cow<'a, str>);
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum Record<'a> {
+    /// The ledger begins.
+    Init(Init<'a>),
+    /// A label stands for an app from here on.
+    Bind(Bind),
+    /// A subscription lives.
+    Track(Track<'a>),
+    /// What people see of it changed.
+    Update(Update<'a>),
+    /// It leaves without a call.
+    Forget(Forget<'a>),
+    /// An apply begins.
+    Run(Run<'a>),
+    /// A call is about to be sent.
+    Intent(Intent),
+    /// What became of it.
+    Outcome(Outcome<'a>),
+    /// An apply ends.
+    End(End),
+    /// An operation that this version does not know.
+    #[serde(skip)]
+    Unknown(String),
+}
+
+/// The first record: the format, and the identity of this ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Init<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// Always [`FORMAT`].
+    #[serde(borrow)]
+    pub format: Str<'a>,
+    /// The version of the format, see [`VERSION`].
+    pub version: u32,
+    /// Identifies this ledger and its copies.
+    pub lineage: Uuid,
+    /// Who made it.
+    pub by: By<'a>,
+}
+
+/// A label, and the app that it stands for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bind {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The label.
+    pub app: AppLabel,
+    /// The platform's id of the app.
+    pub app_id: AppId,
+    /// Where its platform answers.
+    pub base_url: BaseUrl,
+    /// Custom or store.
+    pub kind: AppKind,
+}
+
+/// A subscription that lives, by import.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Track<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Str<'a>>,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Str<'a>>,
+    /// Whether dropping it is refused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protect: bool,
+    /// Who imported it.
+    #[serde(borrow)]
+    pub by: By<'a>,
+}
+
+/// A subscription's name, owner and protection as now declared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Str<'a>>,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Str<'a>>,
+    /// Whether dropping it is refused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protect: bool,
+}
+
+/// A subscription that leaves the state without a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The apply that did it; absent for `state rm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// Why.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str<'a>>,
+    /// Who did it.
+    #[serde(borrow)]
+    pub by: By<'a>,
+}
+
+/// An apply that begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// Identifies it.
+    pub run: Uuid,
+    /// The digest of the plan it carries out.
+    #[serde(borrow)]
+    pub plan_digest: Str<'a>,
+    /// What was allowed by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
+    /// Who started it.
+    #[serde(borrow)]
+    pub by: By<'a>,
+}
+
+/// A guard that a person allowed by name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// The flag without its dashes: `allow-drops`, `allow-handover`, `allow-misses`.
+    pub flag: OverrideFlag,
+    /// What was given to it.
+    pub value: String,
+}
+
+/// The flags that allow something by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverrideFlag {
+    /// `--allow-drops N`
+    AllowDrops,
+    /// `--allow-handover KEY`
+    AllowHandover,
+    /// `--allow-misses LABEL`
+    AllowMisses,
+}
+
+impl OverrideFlag {
+    /// The flag as it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllowDrops => "--allow-drops",
+            Self::AllowHandover => "--allow-handover",
+            Self::AllowMisses => "--allow-misses",
+        }
+    }
+}
+
+/// The durable record that a call is about to be sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The apply that sends it.
+    pub run: Uuid,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+}
+
+/// What became of one call, all its tries together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome<'a> {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The apply that sent it.
+    pub run: Uuid,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// What it adds up to.
+    pub kind: OutcomeKind,
+    /// The platform's code in the last answer that had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i64>,
+    /// The platform's message beside it, at most [`MAX_MESSAGE`] bytes.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub msg: Option<Str<'a>>,
+    /// What the platform's support asks for.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub log_id: Option<Str<'a>>,
+    /// The HTTP status of the last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// How many times the call was sent.
+    pub attempts: u32,
+    /// Our own words, where the platform's do not say it all.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str<'a>>,
+}
+
+/// The words for what became of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// We dropped it.
+    Unsubscribed,
+    /// It was dropped before we called.
+    AlreadyUnsubscribed,
+    /// The platform does not know the code.
+    NotFound,
+    /// Refused; it still lives.
+    Failed,
+    /// Sent, and nobody can say what became of it.
+    Unknown,
+}
+
+impl OutcomeKind {
+    /// The word the ledger and the reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsubscribed => "unsubscribed",
+            Self::AlreadyUnsubscribed => "already_unsubscribed",
+            Self::NotFound => "not_found",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// An apply that ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The apply.
+    pub run: Uuid,
+    /// How.
+    pub how: How,
+}
+
+/// How an apply ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// Every call has an outcome.
+    Done,
+    /// The platform stopped it.
+    Stopped,
+    /// A signal stopped it.
+    Interrupted,
+    /// An error of our own stopped it.
+    Failed,
+}
+
+impl How {
+    /// The word the ledger and the reports use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Who wrote: a person's process, or a CI job.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct By<'a> {
+    /// The login name.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Str<'a>>,
+    /// The machine.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<Str<'a>>,
+    /// The process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The command: `apply`, `import`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Str<'a>>,
+    /// The page of the CI job.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub ci_url: Option<Str<'a>>,
+    /// The commit it ran for.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Str<'a>>,
+}
+
+impl By<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> By<'static> {
+        let Self { user, host, pid, command, ci_url, commit } = self;
+        let own = |text: Option<Str<'_>>| text.map(Str::into_owned);
+        By {
+            user: own(user),
+            host: own(host),
+            pid,
+            command: own(command),
+            ci_url: own(ci_url),
+            commit: own(commit),
+        }
+    }
+}
+
+impl<'a> Str<'a> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Str<'static> {
+        Str(Cow::Owned(self.0.into_owned()))
+    }
+
+    /// The same as a string of its own.
+    pub fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+
+    /// The text, not escaped.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Str<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Str<'_> {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl Serialize for Str<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrowing;
+
+        impl<'de> Visitor<'de> for Borrowing {
+            type Value = Str<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Str<'de>, E> {
+                Ok(Str(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Str<'de>, E> {
+                Ok(Str(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Borrowing)
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
