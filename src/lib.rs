@@ -20,6 +20,7 @@ pub mod feishu;
 pub mod json;
 pub mod manifest;
 pub mod plan;
+pub mod render;
 pub mod state;
 pub mod subscription;
 pub mod text;

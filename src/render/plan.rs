@@ -1,0 +1,379 @@
+//! A plan as a reviewer reads it: the verdict and the counts first, then what would be lost, then why it may.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use super::{Layout, Paint, count, time};
+use crate::plan::{AppFacts, Drop, Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
+use crate::state::{By, OutcomeKind, Status};
+use crate::subscription::{AppLabel, TenantKey};
+use crate::text::{cut, pad, shown, width};
+
+/// Which state a plan was made from.
+#[derive(Debug, Clone)]
+pub struct Origin<'a> {
+    /// Its path, not escaped.
+    pub path: &'a str,
+    /// When its last record was written.
+    pub written_at: Timestamp,
+    /// By whom.
+    pub written_by: &'a By<'static>,
+}
+
+/// The whole plan. Where `origin` is absent, the facts in the plan have to do.
+pub fn text(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", verdict(plan, layout.paint));
+    let _ = writeln!(out, "{}", made_from(plan, origin));
+    unknowns(plan, layout, &mut out);
+    drops(plan, layout, &mut out);
+    guards(plan, layout.paint, &mut out);
+    without_calls(plan, layout, &mut out);
+    untracked(plan, layout, &mut out);
+    out.push('\n');
+    if plan.calls > 0 {
+        let _ = writeln!(out, "{}, {}.", count(plan.calls, "call", "calls"), time::estimate(plan.estimate_s));
+    }
+    let _ = writeln!(out, "Digest {}", plan.digest);
+    out
+}
+
+/// The first line: what will be lost, and whether the plan is refused.
+fn verdict(plan: &Plan, paint: Paint) -> String {
+    let counts = &plan.counts;
+    let tracked = count(counts.tracked, "tracked subscription", "tracked subscriptions");
+    let refusals = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).count() as u64;
+    let will = if plan.refused { "would" } else { "will" };
+    let mut parts = Vec::new();
+    if plan.calls > 0 {
+        parts.push(paint.loss(format!("{} of {tracked} {will} be dropped", super::grouped(plan.calls))));
+    }
+    if counts.forgets > 0 {
+        parts.push(format!("{} forgotten", super::grouped(counts.forgets)));
+    }
+    if counts.updates > 0 {
+        parts.push(format!("{} updated", super::grouped(counts.updates)));
+    }
+    let unsettled = plan.unsettled();
+    if unsettled > 0 {
+        parts.push(paint.doubt(format!("{} unknown to settle by hand", super::grouped(unsettled))));
+    }
+    let what = match parts.is_empty() {
+        true if counts.tracked == 0 => "Nothing to drop: no subscription is tracked.".into(),
+        true => paint.good(format!("Nothing to drop: {} declared.", all(counts.tracked))),
+        false if plan.calls == 0 => format!("Nothing to drop of {tracked}; {}.", parts.join(", ")),
+        false => format!("{}.", parts.join(", ")),
+    };
+    match refusals {
+        0 => what,
+        refusals => format!("{} by {}. {what}", paint.bad("REFUSED"), count(refusals, "guard", "guards")),
+    }
+}
+
+fn all(tracked: u64) -> String {
+    match tracked {
+        1 => "the one tracked subscription is".into(),
+        tracked => format!("all {} tracked subscriptions are", super::grouped(tracked)),
+    }
+}
+
+fn made_from(plan: &Plan, origin: Option<&Origin<'_>>) -> String {
+    let line = format!("line {}", plan.facts.serial);
+    match origin {
+        Some(origin) => format!(
+            "State {}: {line}, written {} by {}; {} tracked.",
+            shown(origin.path),
+            time::minute(origin.written_at),
+            author(origin.written_by),
+            super::grouped(plan.counts.tracked)
+        ),
+        None => format!(
+            "Made from {line} of the state {}; {} tracked.",
+            plan.facts.lineage,
+            super::grouped(plan.counts.tracked)
+        ),
+    }
+}
+
+/// Who wrote, in a few words: a CI job by its page, a person by name, machine and command.
+pub fn author(by: &By<'_>) -> String {
+    let By { user, host, pid, command, ci_url, commit } = by;
+    let text =
+        |text: &Option<crate::state::Str<'_>>| text.as_ref().map(|text| shown(text.as_str()).into_owned());
+    if let Some(url) = text(ci_url) {
+        return match text(commit) {
+            Some(commit) => format!("{url} ({})", commit.chars().take(12).collect::<String>()),
+            None => url,
+        };
+    }
+    let mut out = text(user).unwrap_or_else(|| "somebody".into());
+    if let Some(host) = text(host) {
+        let _ = write!(out, "@{host}");
+    }
+    let details = [text(command), pid.map(|pid| format!("process {pid}"))];
+    let details: Vec<String> = details.into_iter().flatten().collect();
+    if !details.is_empty() {
+        let _ = write!(out, " ({})", details.join(", "));
+    }
+    out
+}
+
+fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
+    if plan.unknowns.is_empty() {
+        return;
+    }
+    let heading =
+        format!("Unknown ({}): a call was sent, and nobody can say what became of it", plan.unknowns.len());
+    let _ = writeln!(out, "\n{}", layout.paint.doubt(heading));
+    for unknown in &plan.unknowns {
+        let Unknown {
+            app: _,
+            tenant_key: _,
+            approval_code: _,
+            name,
+            owner,
+            reason,
+            since,
+            generation: _,
+            sent_at,
+            declared,
+        } = unknown;
+        let key = unknown.key();
+        let details = details([name, owner], Some(*since), reason.as_deref());
+        let _ =
+            writeln!(out, "  {} {key}{details}, sent {}", layout.paint.doubt("?"), time::minute(*sent_at));
+        if *declared {
+            let _ = writeln!(
+                out,
+                "      declared again, so it is not sent. It lives: `larksub import {}`; it is gone: `larksub state rm {key} --reason …`",
+                import_words(&unknown.app, unknown.tenant_key.as_ref(), unknown.approval_code.as_str())
+            );
+        } else {
+            let _ = writeln!(out, "      sent again, and counted as a drop");
+        }
+    }
+}
+
+fn import_words(app: &AppLabel, tenant_key: Option<&TenantKey>, code: &str) -> String {
+    match tenant_key {
+        Some(tenant) => format!("--app {app} --tenant {tenant} {code}"),
+        None => format!("--app {app} {code}"),
+    }
+}
+
+fn details(texts: [&Option<String>; 2], since: Option<Timestamp>, reason: Option<&str>) -> String {
+    let mut out = String::new();
+    for text in texts.into_iter().flatten() {
+        let _ = write!(out, "  {}", shown(text));
+    }
+    if let Some(since) = since {
+        let _ = write!(out, "  since {}", time::date(since));
+    }
+    if let Some(reason) = reason {
+        let _ = write!(out, "  # {}", shown(reason));
+    }
+    out
+}
+
+/// The drops by app and tenant, a line each; on a small screen the first of each group, and how many more.
+fn drops(plan: &Plan, layout: Layout, out: &mut String) {
+    if plan.drops.is_empty() {
+        return;
+    }
+    let _ =
+        writeln!(out, "\n{}", layout.paint.strong(format!("Drops ({})", super::grouped(plan.counts.drops))));
+    let groups: Vec<&[Drop]> =
+        plan.drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
+    let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1));
+    let mut left = layout.lines.map(|lines| lines.saturating_sub(groups.len().min(most_groups)));
+    for (position, group) in groups.iter().take(most_groups).enumerate() {
+        let Some(first) = group.first() else { continue };
+        let _ = writeln!(out, "  {}", group_heading(plan, first, group.len()));
+        // What one group leaves of its share is the next one's.
+        let share = left.map(|left| (left / (groups.len().min(most_groups) - position)).max(1));
+        let shown_len =
+            share.map_or(group.len(), |share| if group.len() > share { share - 1 } else { group.len() });
+        drop_lines(group.get(..shown_len).unwrap_or(group), layout, out);
+        if shown_len < group.len() {
+            let more = format!("… and {} more here; --full lists them", group.len() - shown_len);
+            let _ = writeln!(out, "    {}", layout.paint.strong(more));
+        }
+        left = left.map(|left| left.saturating_sub(shown_len + usize::from(shown_len < group.len())));
+    }
+    let rest = groups.get(most_groups.min(groups.len())..).unwrap_or_default();
+    if !rest.is_empty() {
+        let lost: usize = rest.iter().map(|group| group.len()).sum();
+        let more = format!("… and {lost} more in {} more apps and tenants; --full lists them", rest.len());
+        let _ = writeln!(out, "  {}", layout.paint.strong(more));
+    }
+}
+
+fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
+    let app = plan.facts.apps.iter().find(|app| app.app == first.app);
+    let place =
+        app.map_or(String::new(), |AppFacts { app_id, base_url, .. }| format!(" ({app_id} at {base_url})"));
+    let tracked = app.map_or(0, |app| app.tracked);
+    match &first.tenant_key {
+        Some(tenant) => format!("{}{place}, tenant {tenant}: {drops}", first.app),
+        None => format!("{}{place}: {drops} of {tracked} tracked", first.app),
+    }
+}
+
+fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
+    // Wider cells than these stand out of their column rather than push every other line off the screen.
+    const NAME: usize = 32;
+    const OWNER: usize = 20;
+    let cells: Vec<[String; 3]> = drops.iter().map(cells).collect();
+    let column = |index: usize, most: usize| {
+        let widths = cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell));
+        widths.map(|width| width.min(most)).max().unwrap_or(0)
+    };
+    let widths = [column(0, 64), column(1, NAME), column(2, OWNER)];
+    for (drop, [code, name, owner]) in drops.iter().zip(&cells) {
+        let mut line =
+            format!("{}  {}  {}", pad(code, widths[0]), pad(name, widths[1]), pad(owner, widths[2]));
+        let _ = write!(line, "  since {}", time::date(drop.since));
+        if let Some(outcome) = drop.outcome {
+            let _ = write!(line, "  ({})", last_try(outcome));
+        }
+        if let Some(reason) = &drop.reason {
+            let _ = write!(line, "  # {}", shown(reason));
+        }
+        let line =
+            layout.columns.map_or(line.as_str().into(), |columns| cut(&line, columns.saturating_sub(6)));
+        let _ = writeln!(out, "    {} {}", layout.paint.loss("-"), layout.paint.loss(line));
+    }
+}
+
+fn cells(drop: &Drop) -> [String; 3] {
+    let Drop {
+        app: _,
+        tenant_key: _,
+        approval_code,
+        name,
+        owner,
+        reason: _,
+        since: _,
+        generation: _,
+        outcome: _,
+    } = drop;
+    let shown_or = |text: &Option<String>, none: &str| {
+        text.as_deref().map_or(none.into(), |text| shown(text).into_owned())
+    };
+    [approval_code.to_string(), shown_or(name, "(no name)"), shown_or(owner, "(no owner)")]
+}
+
+fn last_try(outcome: OutcomeKind) -> String {
+    format!("last try: {}", outcome.as_str())
+}
+
+fn guards(plan: &Plan, paint: Paint, out: &mut String) {
+    if plan.guards.is_empty() && plan.overrides.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", paint.strong("Guards"));
+    for guard in &plan.guards {
+        let word = match guard.verdict {
+            Verdict::Passed => paint.good("ok     "),
+            Verdict::Allowed => paint.doubt("allowed"),
+            Verdict::Refused => paint.bad("REFUSED"),
+        };
+        let _ = writeln!(out, "  {word}  {}: {}", guard.rule.as_str(), guard.says);
+        if let Some(remedy) = &guard.remedy {
+            let _ = writeln!(out, "           {remedy}");
+        }
+    }
+    if !plan.overrides.is_empty() {
+        let given =
+            plan.overrides.iter().map(|given| format!("{} {}", given.flag.as_str(), shown(&given.value)));
+        let given: Vec<String> = given.collect();
+        let _ = writeln!(out, "  allowed by name: {}", paint.doubt(given.join(", ")));
+    }
+}
+
+fn without_calls(plan: &Plan, layout: Layout, out: &mut String) {
+    let counts = plan.counts.forgets + plan.counts.updates;
+    if counts == 0 {
+        return;
+    }
+    let _ =
+        writeln!(out, "\n{}", layout.paint.strong(format!("Without a call ({})", super::grouped(counts))));
+    let lines = plan.forgets.iter().map(forget_line).chain(plan.updates.iter().map(update_line));
+    listed(lines, counts, layout, out);
+}
+
+fn forget_line(forget: &Forget) -> String {
+    let Forget { app: _, tenant_key: _, approval_code: _, name, owner, reason, since, generation: _ } =
+        forget;
+    format!("forget {}{}", forget.key(), details([name, owner], Some(*since), reason.as_deref()))
+}
+
+fn update_line(update: &Update) -> String {
+    match update {
+        Update::Rename { app, from } => format!("rename app `{from}` to `{app}`"),
+        Update::Metadata { app, tenant_key, approval_code, from, to } => {
+            let tenant = tenant_key.as_ref().map_or(String::new(), |tenant| format!("{tenant}/"));
+            format!("update {app}/{tenant}{approval_code}  {}", changes(from, to).join(", "))
+        }
+    }
+}
+
+fn changes(from: &Metadata, to: &Metadata) -> Vec<String> {
+    let quoted =
+        |text: &Option<String>| text.as_deref().map_or("none".into(), |text| format!("\"{}\"", shown(text)));
+    let Metadata { name, owner, protect } = from;
+    let mut changes = Vec::new();
+    if *name != to.name {
+        changes.push(format!("name {} → {}", quoted(name), quoted(&to.name)));
+    }
+    if *owner != to.owner {
+        changes.push(format!("owner {} → {}", quoted(owner), quoted(&to.owner)));
+    }
+    if *protect != to.protect {
+        changes.push(format!("protect {protect} → {}", to.protect));
+    }
+    changes
+}
+
+fn untracked(plan: &Plan, layout: Layout, out: &mut String) {
+    if plan.untracked.is_empty() {
+        return;
+    }
+    let heading =
+        format!("Declared and not tracked ({}): no call is made", super::grouped(plan.counts.untracked));
+    let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
+    listed(plan.untracked.iter().map(untracked_line), plan.counts.untracked, layout, out);
+}
+
+fn untracked_line(untracked: &Untracked) -> String {
+    let Untracked { app, tenant_key, approval_code, name, owner, was, since } = untracked;
+    let import = import_words(app, tenant_key.as_ref(), approval_code.as_str());
+    let since = since.map_or(String::new(), |since| format!(" {}", time::date(since)));
+    let what = match was {
+        None | Some(Status::Subscribed) => {
+            format!("never imported; if it is subscribed: `larksub import {import}`")
+        }
+        Some(Status::Unsubscribed) => {
+            format!(
+                "dropped{since}; to have it back, subscribe it on the platform, then `larksub import {import}`"
+            )
+        }
+        Some(Status::Forgotten) => {
+            format!("forgotten{since}; if it is subscribed: `larksub import {import}`")
+        }
+    };
+    format!("{}{}  {what}", untracked.key(), details([name, owner], None, None))
+}
+
+/// Lines of what is only noted; where the screen is small, the first of them and how many more.
+fn listed(lines: impl Iterator<Item = String>, total: u64, layout: Layout, out: &mut String) {
+    let most = layout.lines.map_or(usize::MAX, |lines| (lines / 3).max(3));
+    for line in lines.take(most) {
+        let _ = writeln!(out, "  {line}");
+    }
+    let hidden = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(most);
+    if hidden > 0 {
+        let _ = writeln!(out, "  … and {hidden} more; --full lists them");
+    }
+}
