@@ -15,8 +15,10 @@ compile_error!(
     "larksub runs on Linux (tested) and macOS (best effort): its ledger relies on POSIX file locks, links and renames"
 );
 
+pub mod commands;
 pub mod error;
 pub mod feishu;
 pub mod manifest;
+pub mod sandbox;
 pub mod subscription;
 pub mod text;
