@@ -12,13 +12,15 @@ use tokio::sync::mpsc;
 use crate::error::{Exit, Failure};
 use crate::sandbox::http::{Sandbox, serve};
 use crate::sandbox::{App, Call, Config, Fault, Latency, Subscribed, Tracked, Window};
-use crate::text::{Shown, cut_bytes, shown};
+use crate::text::{Shown, shown};
 
 const EXAMPLES: &str = "\
 Examples:
-  larksub sandbox --state larksub.state.jsonl
-      everything that the state tracks is subscribed; put the address it prints into the manifest
-      as the app's base_url, and any text into LARKSUB_APP_SECRET
+  larksub sandbox --subscribed codes.txt
+      write the address it prints into a manifest as the app's base_url, and any text into
+      LARKSUB_APP_SECRET; then import the codes, and plan and apply as you would in earnest
+  larksub sandbox --listen 127.0.0.1:8787 --state rehearsal.state.jsonl
+      go on with a rehearsal: everything that its state tracks is subscribed again
   larksub sandbox --subscribed codes.txt --window sliding --latency 20ms..200ms
   larksub sandbox --subscribed codes.txt --fault 7C468A54-8745-2245-9675-08B7C63E7A85=lost:1
       the first call for that approval is done, and its answer is lost
@@ -164,8 +166,7 @@ fn announce(address: SocketAddr) -> io::Result<()> {
 
 /// `POST /open-apis/… → 200 0`, and what went wrong on purpose. Without a time, so that runs can be compared.
 fn log_line(call: &Call) -> String {
-    let path = shown(cut_bytes(&call.path, 1024));
-    let mut line = format!("{} {path} → ", Shown(cut_bytes(&call.method, 32)));
+    let mut line = format!("{} {} → ", Shown(&call.method), Shown(&call.path));
     match call.status {
         0 => line.push_str("no answer"),
         status => line.push_str(&status.to_string()),

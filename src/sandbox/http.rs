@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -123,15 +123,14 @@ async fn respond(sandbox: Sandbox, request: hyper::Request<Incoming>) -> Result<
         return Ok(too_large());
     };
     let body = body.to_bytes();
-    let authorization = header(&head.headers, AUTHORIZATION);
-    let content_type = header(&head.headers, CONTENT_TYPE);
+    let authorization =
+        head.headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let (there, back) = sandbox.shared.draw_latency();
     sleep(there).await;
     let reply = sandbox.shared.answer(&Request {
         method: head.method.as_str(),
         path: head.uri.path(),
         authorization: authorization.as_deref(),
-        content_type: content_type.as_deref(),
         body: &body,
     });
     if let Some(log) = &sandbox.log {
@@ -143,10 +142,6 @@ async fn respond(sandbox: Sandbox, request: hyper::Request<Incoming>) -> Result<
         sleep(late).await;
     }
     send(reply)
-}
-
-fn header(headers: &HeaderMap, name: HeaderName) -> Option<String> {
-    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn too_large() -> Response {

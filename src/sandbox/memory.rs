@@ -46,7 +46,6 @@ impl Memory {
             },
             path: &request.path,
             authorization: authorization.as_deref(),
-            content_type: request.json.as_ref().map(|_| "application/json; charset=utf-8"),
             body: request.json.as_ref().map_or(&[], |json| json.expose_secret().as_bytes()),
         });
         sleep(back).await;

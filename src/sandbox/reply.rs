@@ -44,9 +44,9 @@ pub enum Behaviour {
 pub struct Call {
     /// When it arrived, since the sandbox began.
     pub at: Duration,
-    /// Its method, foreign text.
+    /// Its method, foreign text; cut where it is long.
     pub method: String,
-    /// Its path, foreign text.
+    /// Its path, foreign text; cut where it is long.
     pub path: String,
     /// What it asks for, where the sandbox knows that.
     pub api: Option<Api>,

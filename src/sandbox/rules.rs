@@ -17,6 +17,7 @@ use super::subscriptions::{Change, Subscriptions, Tracked};
 use super::tokens::{Holder, Kind, Tokens};
 use super::{App, Config};
 use crate::subscription::{AppId, ApprovalCode};
+use crate::text::cut_bytes;
 
 /// One request, as it came off the wire.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +28,6 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The header `Authorization`.
     pub authorization: Option<&'a str>,
-    /// The header `Content-Type`.
-    pub content_type: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
 }
@@ -48,19 +47,21 @@ pub struct Rules {
     calls: Vec<Call>,
 }
 
-/// The JSON of the calls that give tokens; what a call does not need is ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+/// The JSON of the calls that give tokens; `null` is as good as absent, what a call does not need is ignored.
+#[derive(Deserialize)]
 struct TokenRequest {
-    app_id: String,
-    app_secret: String,
-    app_ticket: String,
-    app_access_token: String,
-    tenant_key: String,
+    app_id: Option<String>,
+    app_secret: Option<String>,
+    app_ticket: Option<String>,
+    app_access_token: Option<String>,
+    tenant_key: Option<String>,
 }
 
 /// How much the fault `huge` adds to an answer.
 const PADDING: usize = 4 * 1024 * 1024;
+
+/// How much of a method or a path the log keeps.
+const MAX_LOGGED: usize = 512;
 
 impl Rules {
     /// A platform at its start.
@@ -113,8 +114,8 @@ impl Rules {
         let log_id = format!("{}{}", self.log_ids.hex(), self.log_ids.hex()).to_ascii_uppercase();
         let mut call = Call {
             at: now,
-            method: request.method.to_owned(),
-            path: request.path.to_owned(),
+            method: cut_bytes(request.method, MAX_LOGGED).to_owned(),
+            path: cut_bytes(request.path, MAX_LOGGED).to_owned(),
             api: None,
             app_id: None,
             tenant_key: None,
@@ -138,8 +139,8 @@ impl Rules {
         call: &mut Call,
     ) -> (Answer, Behaviour) {
         let Some((api, code)) = route(request.method, request.path) else {
-            let lost = Answer::text(404, "text/plain; charset=utf-8", "404 page not found");
-            return (lost, Behaviour::Plain);
+            let not_found = Answer::text(404, "text/plain; charset=utf-8", "404 page not found");
+            return (not_found, Behaviour::Plain);
         };
         call.api = Some(api);
         match code {
@@ -162,26 +163,27 @@ impl Rules {
         api: Api,
         call: &mut Call,
     ) -> Result<Value, Refusal> {
-        let asked = token_request(request).ok_or(codes::APP_ID_INVALID)?;
+        // The body alone counts: an official SDK sends it without a content type.
+        let asked: TokenRequest = serde_json::from_slice(request.body).map_err(|_| codes::APP_ID_INVALID)?;
         if api == Api::StoreTenantToken {
             return self.answer_store_tenant_token(now, &asked, call);
         }
-        let app_id: AppId = asked.app_id.parse().map_err(|_| codes::APP_ID_INVALID)?;
+        let app_id: AppId = text(&asked.app_id).parse().map_err(|_| codes::APP_ID_INVALID)?;
         call.app_id = Some(app_id.clone());
         let is_store = api != Api::CustomTenantToken;
-        let ticket = (api == Api::StoreAppToken).then_some(asked.app_ticket.as_str());
-        self.check_credential(&app_id, &asked.app_secret, is_store, ticket)?;
+        let ticket = (api == Api::StoreAppToken).then_some(text(&asked.app_ticket));
+        self.check_credential(&app_id, text(&asked.app_secret), is_store, ticket)?;
         match api {
             Api::StoreAppToken => {
                 let holder = Holder { kind: Kind::App, app_id, tenant_key: None };
                 let (token, expire) = self.tokens.issue(now, holder);
-                Ok(json!({ "code": 0, "msg": "success", "app_access_token": token, "expire": expire }))
+                Ok(json!({ "code": 0, "msg": "ok", "app_access_token": token, "expire": expire }))
             }
             Api::CustomTenantToken => {
                 Ok(self.tenant_token(now, Holder { kind: Kind::Tenant, app_id, tenant_key: None }))
             }
             // Nobody listens for the ticket here: it is the one that the sandbox was started with.
-            _ => Ok(json!({ "code": 0, "msg": "success" })),
+            _ => Ok(json!({ "code": 0, "msg": "ok" })),
         }
     }
 
@@ -191,19 +193,19 @@ impl Rules {
         asked: &TokenRequest,
         call: &mut Call,
     ) -> Result<Value, Refusal> {
-        let app_id = match self.tokens.holder(now, &asked.app_access_token) {
+        let app_id = match self.tokens.holder(now, text(&asked.app_access_token)) {
             Some(holder) if holder.kind == Kind::App => holder.app_id.clone(),
             _ => return Err(codes::APP_ACCESS_TOKEN_INVALID),
         };
         call.app_id = Some(app_id.clone());
-        let tenant_key = Some(asked.tenant_key.parse().map_err(|_| codes::APP_ID_INVALID)?);
+        let tenant_key = Some(text(&asked.tenant_key).parse().map_err(|_| codes::APP_ID_INVALID)?);
         call.tenant_key.clone_from(&tenant_key);
         Ok(self.tenant_token(now, Holder { kind: Kind::Tenant, app_id, tenant_key }))
     }
 
     fn tenant_token(&mut self, now: Duration, holder: Holder) -> Value {
         let (token, expire) = self.tokens.issue(now, holder);
-        json!({ "code": 0, "msg": "success", "tenant_access_token": token, "expire": expire })
+        json!({ "code": 0, "msg": "ok", "tenant_access_token": token, "expire": expire })
     }
 
     /// Whether this is an app of the sandbox, of that kind, with its secret and, where asked for, its ticket.
@@ -341,14 +343,8 @@ impl Rules {
     }
 }
 
-/// The JSON of a token request; `None` when it is not one. The platform insists on the content type.
-fn token_request(request: &Request<'_>) -> Option<TokenRequest> {
-    let content_type = request.content_type.unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        return None;
-    }
-    serde_json::from_slice(request.body).ok()
+fn text(field: &Option<String>) -> &str {
+    field.as_deref().unwrap_or_default()
 }
 
 /// A definition as it is read; the sandbox knows no more of it than its code.
