@@ -138,17 +138,25 @@ async fn run_until_signal(listen: SocketAddr, config: Config) -> Result<Exit, Fa
     let sandbox = Sandbox::new(config).with_log(log);
     announce(address).map_err(|error| failed("the sandbox cannot print its address", &error))?;
 
-    let logged = async {
+    let log_each = async {
         while let Some(call) = calls.recv().await {
-            // A closed stderr is no reason to stop answering.
-            let _ = writeln!(io::stderr(), "{}", log_line(&call));
+            log_to_stderr(&call);
         }
     };
     tokio::select! {
         () = serve(listener, sandbox, either(&mut interrupt, &mut terminate)) => {}
-        () = logged => {}
+        () = log_each => {}
+    }
+    // The signal may have come between an answer and its line.
+    while let Ok(call) = calls.try_recv() {
+        log_to_stderr(&call);
     }
     Ok(Exit::Done)
+}
+
+/// A closed stderr is no reason to stop answering.
+fn log_to_stderr(call: &Call) {
+    let _ = writeln!(io::stderr(), "{}", log_line(call));
 }
 
 async fn either(one: &mut Signal, other: &mut Signal) {

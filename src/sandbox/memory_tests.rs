@@ -68,7 +68,7 @@ async fn the_headers_that_matter_come_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_hour_of_calls_takes_no_time_and_is_logged_as_it_arrived() {
+async fn twenty_minutes_of_calls_take_no_time_and_are_logged_as_they_arrived() {
     let memory = Memory::new(Config {
         window: Window::Sliding,
         latency: "20ms..200ms".parse().unwrap(),
@@ -77,7 +77,7 @@ async fn an_hour_of_calls_takes_no_time_and_is_logged_as_it_arrived() {
     let token = token(&memory).await;
     let (real, start) = (std::time::Instant::now(), Instant::now());
     let mut sent = 0;
-    while start.elapsed() < Duration::from_secs(3600) {
+    while start.elapsed() < Duration::from_secs(1200) {
         let codes: Vec<String> = (sent..sent + 200).map(|n| format!("X-{n}")).collect();
         join_all(codes.iter().map(|code| change(&memory, &token, code, "subscribe"))).await;
         sent += codes.len();
@@ -87,8 +87,8 @@ async fn an_hour_of_calls_takes_no_time_and_is_logged_as_it_arrived() {
     let calls = memory.calls();
     let passed: Vec<Duration> =
         calls.iter().filter(|call| call.code == Some(0)).map(|call| call.at).collect();
-    // The first is the token's; 100 in each of 60 minutes, give or take the pauses.
-    assert!(calls.len() == sent + 1 && passed.len() > 5000, "{} {}", calls.len(), passed.len());
+    // The first is the token's; 100 in each of 20 minutes, give or take the pauses.
+    assert!(calls.len() == sent + 1 && passed.len() > 1700, "{} {}", calls.len(), passed.len());
     assert!(calls.windows(2).all(|pair| pair[0].at <= pair[1].at));
     assert!(passed[1..].windows(101).all(|run| run[100] - run[0] >= Duration::from_secs(60)));
 }
