@@ -15,12 +15,14 @@ compile_error!(
     "larksub runs on Linux (tested) and macOS (best effort): its ledger relies on POSIX file locks, links and renames"
 );
 
+pub mod commands;
 pub mod error;
 pub mod feishu;
 pub mod json;
 pub mod manifest;
 pub mod plan;
 pub mod render;
+pub mod sandbox;
 pub mod state;
 pub mod subscription;
 pub mod text;
