@@ -15,6 +15,7 @@ compile_error!(
     "larksub runs on Linux (tested) and macOS (best effort): its ledger relies on POSIX file locks, links and renames"
 );
 
+pub mod credentials;
 pub mod error;
 pub mod feishu;
 pub mod manifest;
