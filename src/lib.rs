@@ -19,5 +19,6 @@ pub mod credentials;
 pub mod error;
 pub mod feishu;
 pub mod manifest;
+pub mod pace;
 pub mod subscription;
 pub mod text;
