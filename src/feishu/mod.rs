@@ -3,6 +3,9 @@
 //! [`Platform`] is the one border: a request in, bytes or no answer out. The HTTP client and the sandbox's
 //! rules in memory both stand behind it, so tokens and verdicts above it are the same code in both.
 
+pub mod answer;
+pub mod codes;
+
 use std::future::Future;
 
 use secrecy::SecretString;
