@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::NoAnswer;
-use crate::text::shown;
+use crate::text::{cut_bytes, shown};
 
 /// A judged answer: the verdict, and what a person or the platform's support asks for.
 ///
@@ -15,7 +15,7 @@ pub struct Answer {
     pub verdict: Verdict,
     /// The platform's own code, where the body could be read.
     pub code: Option<i64>,
-    /// The platform's message, at most [`MAX_MSG`] bytes of it.
+    /// The platform's message, or why nothing could be sent; at most [`MAX_MSG`] bytes of it.
     pub msg: Option<String>,
     /// The id the platform's log search and its support ask for, from the header `X-Tt-Logid` or else from the
     /// body; at most [`MAX_LOG_ID`] bytes of it.
@@ -46,6 +46,13 @@ impl Answer {
             troubleshooter: None,
             missing_scopes: Vec::new(),
         }
+    }
+
+    /// A call that could not be sent, and so cannot have taken effect.
+    pub fn not_sent(scope: StopScope, reason: StopReason, why: &impl fmt::Display) -> Self {
+        let why = why.to_string();
+        let msg = Some(cut_bytes(&why, MAX_MSG).to_owned());
+        Self { msg, ..Self::without_response(Verdict::Stop(scope, reason)) }
     }
 
     /// The facts of it in one line, escaped: `code 10014, app secret invalid, HTTP 200, log id …`.

@@ -103,8 +103,8 @@ pub fn judge_hiding(answer: &Result<Response, NoAnswer>, secrets: &[&SecretStrin
     match answer {
         Ok(response) => describe(response, &read(&response.body), secrets),
         // Nothing was sent, so nothing can have taken effect.
-        Err(NoAnswer::NoClient { .. }) => {
-            Answer::without_response(Verdict::Stop(StopScope::App, StopReason::NoClient))
+        Err(no_client @ NoAnswer::NoClient { .. }) => {
+            Answer::not_sent(StopScope::App, StopReason::NoClient, no_client)
         }
         Err(no_answer) => Answer::without_response(Verdict::NoVerdict(Lost::NoAnswer(no_answer.clone()))),
     }
