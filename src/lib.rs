@@ -16,10 +16,12 @@ compile_error!(
 );
 
 pub mod commands;
+pub mod credentials;
 pub mod error;
 pub mod feishu;
 pub mod json;
 pub mod manifest;
+pub mod pace;
 pub mod plan;
 pub mod render;
 pub mod sandbox;

@@ -3,9 +3,22 @@
 //! [`Platform`] is the one border: a request in, bytes or no answer out. The HTTP client and the sandbox's
 //! rules in memory both stand behind it, so tokens and verdicts above it are the same code in both.
 
+pub mod answer;
+pub mod client;
+pub mod codes;
+pub mod http;
+pub mod token_error;
+pub mod tokens;
+
 use std::future::Future;
 
 use secrecy::SecretString;
+
+pub use answer::{Answer, Lost, StopReason, StopScope, Verdict};
+pub use client::Client;
+pub use http::Http;
+pub use token_error::TokenError;
+pub use tokens::App;
 
 use crate::subscription::BaseUrl;
 
