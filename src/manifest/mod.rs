@@ -3,11 +3,22 @@
 //! [`parse`] is pure: texts in, a [`Manifest`] or every problem of every text out. Reading files is
 //! `workspace`'s, drawing problems is `error`'s.
 
+mod check;
+mod draft;
+mod outline;
+mod parse;
+mod place;
 pub mod problem;
+pub mod secret;
+mod suggest;
+mod syntax;
+mod tree;
+mod value;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+pub use parse::parse;
 pub use problem::{Annotation, Problem, Problems, Severity};
 
 use crate::subscription::{AppId, AppIdentity, AppKind, AppLabel, ApprovalCode, BaseUrl, TenantKey};
