@@ -1,6 +1,8 @@
 //! Every folder in `tests/manifest/` is a manifest with what is said of it: `expected.txt` is the drawing of
 //! its problems. `UPDATE=1` writes the drawings anew, to be reviewed as a person would read them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -388,3 +388,6 @@ fn visible_char(c: char, rest: &str) -> String {
         _ => shown(c.encode_utf8(&mut [0; 4])).into_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

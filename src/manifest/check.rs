@@ -145,15 +145,23 @@ fn repeated(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Probl
         let identity = Identity { tenant, code: code.as_str() };
         let first = *seen.entry(identity).or_insert(entry);
         if !std::ptr::eq(first, entry) {
-            problems.push(repetition(label, code, entry, first));
+            // The texts' order, not the order of the keys in a section, decides which one is the repetition.
+            let (first, again) =
+                if position(first) <= position(entry) { (first, entry) } else { (entry, first) };
+            problems.push(repetition(label, again, first));
         }
     }
 }
 
-fn repetition(label: &str, code: &ApprovalCode, entry: &Entry, first: &Entry) -> Problem {
+fn position(entry: &Entry) -> (usize, usize) {
+    (entry.span.source, entry.span.bytes.start)
+}
+
+fn repetition(label: &str, again: &Entry, first: &Entry) -> Problem {
     let label = name(label);
-    let is_same_case = first.approval_code.get() == Some(code);
-    let (title, help) = match (&first.says, &entry.says, is_same_case) {
+    let code = again.approval_code.get().map(ApprovalCode::as_str).unwrap_or_default();
+    let is_same_case = first.approval_code.get() == again.approval_code.get();
+    let (title, help) = match (&first.says, &again.says, is_same_case) {
         (Says::Declared { .. }, Says::Declared { .. }, true) => {
             (format!("`{code}` is declared twice in app `{label}`"), "keep one of the two entries")
         }
@@ -169,14 +177,13 @@ fn repetition(label: &str, code: &ApprovalCode, entry: &Entry, first: &Entry) ->
             "one of the two is a slip: keep the code as the platform writes it, in case too",
         ),
     };
-    let what = |entry: &Entry| match entry.says {
-        Says::Declared { .. } => "declared",
-        Says::Removed { .. } => "removed",
+    let (label_again, label_first) = match (&again.says, &first.says) {
+        (Says::Declared { .. }, Says::Declared { .. }) => ("declared again here", "first declared here"),
+        (Says::Removed { .. }, Says::Removed { .. }) => ("removed again here", "first removed here"),
+        (Says::Declared { .. }, Says::Removed { .. }) => ("declared here", "removed here"),
+        (Says::Removed { .. }, Says::Declared { .. }) => ("removed here", "declared here"),
     };
-    Problem::error(title)
-        .at(code_span(entry), format!("{} here", what(entry)))
-        .at(code_span(first), format!("{} here first", what(first)))
-        .help(help)
+    Problem::error(title).at(code_span(again), label_again).at(code_span(first), label_first).help(help)
 }
 
 fn code_span(entry: &Entry) -> Span {

@@ -9,7 +9,9 @@ mod outline;
 mod parse;
 mod place;
 pub mod problem;
-pub mod secret;
+mod repeated;
+pub(crate) mod secret;
+mod slips;
 mod suggest;
 mod syntax;
 mod tree;
@@ -127,3 +129,6 @@ pub struct Removed {
     /// Where its approval code stands.
     pub span: Span,
 }
+
+#[cfg(test)]
+mod tests;

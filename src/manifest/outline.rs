@@ -39,7 +39,8 @@ fn statement(text: &[u8], start: usize) -> Statement {
         let end = next_line(text, first);
         return Statement { bytes: start..end, is_header: true, unclosed: None, too_deep: None };
     }
-    let mut open: Vec<usize> = Vec::new();
+    let mut open: Vec<(usize, u8)> = Vec::new();
+    let mut mismatched = None;
     let mut too_deep = None;
     let mut at = first;
     let ended =
@@ -51,23 +52,30 @@ fn statement(text: &[u8], start: usize) -> Statement {
                 Some(end) => at = end,
                 None => return ended(next_header(text, at), Some(at..at + 3), too_deep),
             },
-            b'[' | b'{' => {
-                open.push(at);
+            bracket @ (b'[' | b'{') => {
+                open.push((at, *bracket));
                 if open.len() > MAX_DEPTH {
                     too_deep = too_deep.or(Some(at));
                 }
                 at += 1;
             }
-            b']' | b'}' => {
-                open.pop();
+            bracket @ (b']' | b'}') => {
+                let opening = if *bracket == b']' { b'[' } else { b'{' };
+                // `[ { ]`: what opened last and is not closed by this is where the mistake is.
+                while let Some((opened, kind)) = open.pop() {
+                    if kind == opening {
+                        break;
+                    }
+                    mismatched = mismatched.or(Some(opened..opened + 1));
+                }
                 at += 1;
             }
             b'\n' => {
                 at += 1;
                 match open.first() {
-                    None => return ended(at, None, too_deep),
-                    Some(bracket) if is_section_header(text, at) => {
-                        return ended(at, Some(*bracket..bracket + 1), too_deep);
+                    None => return ended(at, mismatched, too_deep),
+                    Some((bracket, _)) if is_section_header(text, at) => {
+                        return ended(at, mismatched.or(Some(*bracket..bracket + 1)), too_deep);
                     }
                     Some(_) => {}
                 }
@@ -75,7 +83,7 @@ fn statement(text: &[u8], start: usize) -> Statement {
             _ => at += 1,
         }
     }
-    ended(at, open.first().map(|bracket| *bracket..bracket + 1), too_deep)
+    ended(at, mismatched.or_else(|| open.first().map(|(bracket, _)| *bracket..bracket + 1)), too_deep)
 }
 
 /// The end of the string that opens at `at`. One on a single line ends with its line even if it is not
@@ -91,6 +99,8 @@ fn string_end(text: &[u8], at: usize, quote: u8) -> Option<usize> {
         match byte {
             b'\\' if quote == b'"' && text.get(at + 1) != Some(&b'\n') => at += 2,
             b'\n' if !is_multiline => return Some(at),
+            // Longer than meant: the quotes that would close it open another one.
+            b'\n' if is_section_header(text, at + 1) => return None,
             _ if is_closed_by(at, marks) => {
                 // Up to two more quotes belong to a multi-line string that ends in quotes.
                 let more =
@@ -170,6 +180,7 @@ mod tests {
                 ("v = {", Some("{")),
             ]
         );
+        assert_eq!(pieces("x = [{ a = [1}]\ny = ]\n"), [("x = [{ a = [1}]\n", Some("[")), ("y = ]\n", None)]);
     }
 
     #[test]

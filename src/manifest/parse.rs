@@ -7,7 +7,7 @@ use toml::de::DeTable;
 
 use super::draft::Draft;
 use super::value::Context;
-use super::{Manifest, Problem, Problems, Source, Span, check, syntax, tree};
+use super::{Manifest, Problem, Problems, Source, Span, check, slips, syntax, tree};
 
 /// Reads a manifest: one source, or those of a folder in their order.
 ///
@@ -53,10 +53,15 @@ fn read(
         }
         return true;
     }
-    drop((root, errors));
+    drop(root);
     if let Some(repaired) = syntax::repair(index, &text, problems) {
         let (root, _) = DeTable::parse_recoverable(&repaired);
         tree::source(&mut Context { source: index, is_broken: true, problems }, root.get_ref(), draft);
+    }
+    // What is said of the same thing twice is left to one of the two; should neither have spoken, this does.
+    let is_reported = |problem: &Problem| problem.annotations.iter().any(|place| place.span.source == index);
+    if !problems.iter().rev().any(is_reported) {
+        problems.extend(errors.first().map(|error| slips::invalid(index, &text.text, error, 0)));
     }
     false
 }

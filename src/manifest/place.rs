@@ -40,6 +40,14 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Where something in it is, in a sentence.
+    pub fn preposition_and_name(self) -> String {
+        match self {
+            Self::Root => "at the top of the manifest".into(),
+            _ => format!("in {self}"),
+        }
+    }
+
     /// The app that it belongs to.
     pub fn app(self) -> Option<&'a str> {
         match self {

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use super::place::name;
+use super::{Problem, Span};
+
 /// Whether a key is named like one that holds a secret.
 pub fn is_secret(key: &str) -> bool {
     if key.len() > 128 {
@@ -14,18 +17,38 @@ pub fn is_secret(key: &str) -> bool {
         .any(|word| key.contains(word))
 }
 
-/// The environment variable that takes what such a key holds. A label that is none stands as `<LABEL>`.
-pub fn variable(key: &str, label: Option<&str>) -> String {
-    let key = key.to_ascii_lowercase();
+/// The problem of such a key, which must be the only thing of it that is underlined.
+pub(super) fn problem(key: &str, label: Option<&str>, place: Span) -> Problem {
+    let problem = Problem::error(format!(
+        "`{}` looks like a secret, and no secret ever stands in a manifest",
+        name(key)
+    ))
+    .at(place, "remove it");
+    let problem = match variable(key, label) {
+        Some(variable) => problem.help(format!(
+            "give it as the environment variable `{variable}`, or in a file that `{variable}_FILE` names"
+        )),
+        None => problem.help("larksub has no use for it"),
+    };
+    problem
+        .help("if it was a real one, it has been in a file that is shared: renew it in the developer console")
+}
+
+/// The environment variable that takes what such a key holds, if `larksub` needs it at all. A label that is
+/// none stands as `<LABEL>`.
+fn variable(key: &str, label: Option<&str>) -> Option<String> {
+    let key = key.to_ascii_lowercase().replace('-', "_");
     let what = if key.contains("ticket") {
         "APP_TICKET"
-    } else if key.contains("token") {
+    } else if key.contains("tenant") || matches!(key.as_str(), "token" | "access_token") {
         "TENANT_ACCESS_TOKEN"
-    } else {
+    } else if key.contains("secret") {
         "APP_SECRET"
+    } else {
+        return None;
     };
     let label = label.map_or("<LABEL>".to_string(), |label| label.to_ascii_uppercase().replace('-', "_"));
-    format!("LARKSUB_{what}_{label}")
+    Some(format!("LARKSUB_{what}_{label}"))
 }
 
 /// The values that follow a key named like a secret, wherever in a text and however broken the text is:
@@ -76,16 +99,16 @@ fn value_end(text: &[u8], start: usize) -> usize {
             return length.map_or(text.len(), |length| start + length + 6);
         }
     }
-    let line = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
     match rest.first() {
         Some(quote @ (b'"' | b'\'')) => {
             let mut escaped = false;
-            let closing = rest.iter().take(line).skip(1).position(|byte| {
-                let is_closing = byte == quote && !escaped;
+            let length = rest.iter().skip(1).position(|byte| {
+                let is_end = *byte == b'\n' || byte == quote && !escaped;
                 escaped = *quote == b'"' && *byte == b'\\' && !escaped;
-                is_closing
+                is_end
             });
-            closing.map_or(start + line, |length| start + length + 2)
+            let end = start + length.map_or(rest.len(), |length| length + 1);
+            if text.get(end) == Some(quote) { end + 1 } else { end }
         }
         Some(b'[' | b'{') => {
             let mut depth = 0_usize;
@@ -97,10 +120,15 @@ fn value_end(text: &[u8], start: usize) -> usize {
                 }
                 depth == 0
             });
-            start + closing.map_or(rest.len(), |length| length + 1).max(line)
+            // A bracket within a string may have ended it early; the line's rest is hidden too.
+            start + closing.map_or(rest.len(), |length| length + 1).max(line_length(rest))
         }
-        _ => start + line,
+        _ => start + line_length(rest),
     }
+}
+
+fn line_length(rest: &[u8]) -> usize {
+    rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
 }
 
 #[cfg(test)]

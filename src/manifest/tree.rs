@@ -83,7 +83,8 @@ fn policy(cx: &mut Context, table: &DeTable) -> Policy {
 fn apps(cx: &mut Context, table: &DeTable, apps: &mut BTreeMap<String, AppDraft>) {
     for (key, value) in table {
         let label = key.get_ref().as_ref();
-        if secret::is_secret(label) {
+        // An app may be called `secretariat`; a secret is no section.
+        if !value.get_ref().is_table() && secret::is_secret(label) {
             unknown(cx, Place::Apps, key, value);
             continue;
         }
@@ -303,7 +304,12 @@ fn unknown(cx: &mut Context, place: Place, key: &Key, value: &Value) -> Option<&
         Place::Root => "at the top of a manifest stand `[policy]` and the apps, `[apps.LABEL]`".to_string(),
         _ => format!("the keys of {place} are {}", list(place.keys())),
     };
-    cx.report(format!("unknown key `{}` in {place}", name(word)), key.span(), label, &[&help]);
+    cx.report(
+        format!("unknown key `{}` {}", name(word), place.preposition_and_name()),
+        key.span(),
+        label,
+        &[&help],
+    );
     if home.is_some() { None } else { meant }
 }
 
@@ -311,16 +317,7 @@ fn unknown(cx: &mut Context, place: Place, key: &Key, value: &Value) -> Option<&
 fn report_secret(cx: &mut Context, place: Place, key: &Key, value: &Value) {
     let word = key.get_ref().as_ref();
     let label = place.app().filter(|label| label.parse::<AppLabel>().is_ok());
-    let variable = secret::variable(word, label);
-    let mut problem = Problem::error(format!(
-        "`{}` looks like a secret, and no secret ever stands in a manifest",
-        name(word)
-    ))
-    .at(cx.span(key.span()), "remove it")
-    .help(format!(
-        "give it in the environment instead, as `{variable}`, or as a file that `{variable}_FILE` names"
-    ))
-    .help("if it was a real one, it has been in a file that is shared: renew it in the developer console");
+    let mut problem = secret::problem(word, label, cx.span(key.span()));
     let mut rest = vec![value];
     while let Some(value) = rest.pop() {
         match value.get_ref() {

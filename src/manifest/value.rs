@@ -61,7 +61,7 @@ pub(super) fn wrong_type(cx: &mut Context, key: &str, value: &Value, expected: E
     let (what, label) = match expected {
         Expected::Text => ("a string", "expected text in quotes".to_string()),
         Expected::Boolean => ("a boolean", "expected `true` or `false`".to_string()),
-        Expected::Number => ("a whole number", "expected a number without quotes".to_string()),
+        Expected::Number => ("a whole number", "expected a whole number".to_string()),
         Expected::Section(_) => ("a table", "expected a table".to_string()),
         Expected::Entries(_) => ("an array of tables", "expected entries".to_string()),
     };
@@ -69,7 +69,6 @@ pub(super) fn wrong_type(cx: &mut Context, key: &str, value: &Value, expected: E
         (Expected::Text, DeValue::Integer(number)) if number.radix() == 10 => {
             format!("write `{key} = \"{}\"`", name(number.as_str()))
         }
-        (Expected::Text, DeValue::Boolean(value)) => format!("write `{key} = \"{value}\"`"),
         (Expected::Text, _) => format!("write `{key} = \"…\"`"),
         (Expected::Boolean, DeValue::String(text)) if matches!(text.as_ref(), "true" | "false") => {
             format!("write `{key} = {text}`, without quotes")
@@ -78,13 +77,8 @@ pub(super) fn wrong_type(cx: &mut Context, key: &str, value: &Value, expected: E
         (Expected::Number, DeValue::String(text)) if text.parse::<u32>().is_ok() => {
             format!("write `{key} = {text}`, without quotes")
         }
-        (Expected::Number, DeValue::Float(number)) => match number.as_str().parse::<f64>() {
-            Ok(float) if (0.0..1e9).contains(&float) => {
-                format!("write a number without a fraction, such as `{key} = {}`", float.round())
-            }
-            _ => "write a number without a fraction".into(),
-        },
-        (Expected::Number, _) => format!("write `{key} = 50`"),
+        (Expected::Number, DeValue::Float(_)) => "write it without a fraction".into(),
+        (Expected::Number, _) => format!("write a number, such as `{key} = 50`"),
         (Expected::Section(place), DeValue::Array(_)) => format!("open it with single brackets: {place}"),
         (Expected::Section(place), _) => format!("open it as a section: {place}"),
         (Expected::Entries(place), DeValue::Table(_)) => {
@@ -201,7 +195,11 @@ pub(super) fn identifier<T: FromStr<Err = Malformed>>(
     match text.parse::<T>() {
         Ok(identifier) => Some((identifier, inner(text, value))),
         Err(malformed) => {
-            let mut problem = Problem::error(format!("`{}` is not {}", name(text), malformed.what))
+            let title = match text {
+                "" => format!("`{}` is empty", name(key.get_ref())),
+                _ => format!("`{}` is not {}", name(text), malformed.what),
+            };
+            let mut problem = Problem::error(title)
                 .at(cx.span(value.span()), fault(text))
                 .help(format!("{} is {}", malformed.what, malformed.rule));
             problem.help.extend(help(text));
@@ -216,9 +214,9 @@ fn fault(text: &str) -> String {
     let length = text.chars().count();
     let is_usual = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     match text.chars().find(|c| !is_usual(c)) {
-        _ if text.is_empty() => "empty".into(),
+        _ if text.is_empty() => String::new(),
         _ if length > 64 => format!("{length} characters"),
-        Some(' ') if text.trim().len() != text.len() => "a space at its end or beginning".into(),
+        Some(' ') if text.ends_with(' ') => "ends in a space".into(),
         Some(' ') => "has a space".into(),
         Some(other) => format!("has `{}`", name(&other.to_string())),
         None if text.contains('_') => "has `_`".into(),
@@ -317,9 +315,11 @@ pub(super) fn base_url(cx: &mut Context, key: &Key, value: &Value) -> Option<(Ba
             } else {
                 ("not a base URL", format!("a base URL is {}", malformed.rule))
             };
-            let problem = Problem::error(format!("`{}` cannot be the base URL of an app", name(text)))
-                .at(cx.span(value.span()), label)
-                .help(rule);
+            let title = match text {
+                "" => "`base_url` is empty".to_string(),
+                _ => format!("`{}` cannot be the base URL of an app", name(text)),
+            };
+            let problem = Problem::error(title).at(cx.span(value.span()), label).help(rule);
             cx.problems.push(match nearest_url(text) {
                 Some(url) => problem.help(format!("write `base_url = \"{url}\"`")),
                 None => problem,
