@@ -1,5 +1,7 @@
 //! What a person sees when something is wrong: what, why it matters, what to do next; and the exit codes.
 
+pub mod draw;
+
 /// How the process ends. The numbers are an interface: pipelines branch on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -3,11 +3,24 @@
 //! [`parse`] is pure: texts in, a [`Manifest`] or every problem of every text out. Reading files is
 //! `workspace`'s, drawing problems is `error`'s.
 
+mod check;
+mod draft;
+mod outline;
+mod parse;
+mod place;
 pub mod problem;
+mod repeated;
+pub(crate) mod secret;
+mod slips;
+mod suggest;
+mod syntax;
+mod tree;
+mod value;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+pub use parse::parse;
 pub use problem::{Annotation, Problem, Problems, Severity};
 
 use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, TenantKey};
@@ -107,3 +120,6 @@ pub struct Removed {
     /// Where its approval code stands.
     pub span: Span,
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,44 @@ pub struct Problem {
     pub annotations: Vec<Annotation>,
     /// Why it matters and what to do next, a sentence each.
     pub help: Vec<String>,
+    /// Places that hold a secret: they are never shown, by whichever problem draws their line.
+    pub redact: Vec<Span>,
+}
+
+impl Problem {
+    /// An error without a place yet.
+    pub fn error(title: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            title: title.into(),
+            annotations: Vec::new(),
+            help: Vec::new(),
+            redact: Vec::new(),
+        }
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(title: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(title) }
+    }
+
+    /// The same, with one more place; the first one is the main one.
+    pub fn at(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.annotations.push(Annotation { span, label: label.into() });
+        self
+    }
+
+    /// The same, with what to do next.
+    pub fn help(mut self, sentence: impl Into<String>) -> Self {
+        self.help.push(sentence.into());
+        self
+    }
+
+    /// The same, with a place that is never shown.
+    pub fn redact(mut self, span: Span) -> Self {
+        self.redact.push(span);
+        self
+    }
 }
 
 /// A place, with what is to be said of it.

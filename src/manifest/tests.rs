@@ -1,0 +1,377 @@
+//! What right manifests mean, and that no bytes whatever bring the reading or the drawing down.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::draw;
+use crate::subscription::AppLabel;
+
+const CUSTOM: &str = r#"
+[policy]
+max_drops = 50
+
+[apps.hr]
+app_id = "cli_9dbb2dd6f5e0d104"
+brand = "feishu"
+
+[[apps.hr.subscriptions]]
+approval_code = "7C468A54-8745-2245-9675-08B7C63E7A85"
+name = "Leave request"
+owner = ""
+protect = true
+
+[[apps.hr.subscriptions]]
+approval_code = 'B-2'
+
+[[apps.hr.removed]]
+approval_code = """5B43240B-848C-49BD-9D27-11EF0EE11234"""
+reason = "form retired, OPS-123"
+forget = true
+"#;
+
+const STORE: &str = r#"
+apps.isv = { app_id = "cli_isv", base_url = "https://Open.Example.com:443/", kind = "store", rate_per_minute = 60 }
+"#;
+
+const STORE_ENTRIES: &str = r#"
+[[apps.isv.subscriptions]]
+tenant_key = "t1"
+approval_code = "\u0041-1"
+
+[[apps.isv.subscriptions]]
+tenant_key = "t2"
+approval_code = "A-1"
+
+[[apps.isv.removed]]
+tenant_key = "T1"
+approval_code = "A-1"
+"#;
+
+fn sources(texts: &[&str]) -> Vec<Source> {
+    let source = |(index, text): (usize, &&str)| Source {
+        path: format!("{index}.toml"),
+        bytes: text.as_bytes().into(),
+    };
+    texts.iter().enumerate().map(source).collect()
+}
+
+fn read(texts: &[&str]) -> Manifest {
+    let sources = sources(texts);
+    parse(&sources).unwrap_or_else(|problems| panic!("{}", draw::problems(&problems, &sources, false)))
+}
+
+fn app<'m>(manifest: &'m Manifest, label: &str) -> &'m App {
+    &manifest.apps[&label.parse::<AppLabel>().unwrap()]
+}
+
+#[test]
+fn a_custom_app_reads_as_it_is_written() {
+    let manifest = read(&[CUSTOM]);
+    assert_eq!(manifest.policy, Policy { max_drops: Some(50), max_drop_percent: 30 });
+    let hr = app(&manifest, "hr");
+    assert_eq!(hr.identity().to_string(), "cli_9dbb2dd6f5e0d104 at https://open.feishu.cn");
+    assert_eq!((hr.kind, hr.rate_per_minute), (AppKind::Custom, 100));
+    let [leave, other] = hr.subscriptions.as_slice() else { panic!("two are declared") };
+    assert_eq!((leave.name.as_deref(), leave.owner.as_deref()), (Some("Leave request"), Some("")));
+    assert!(leave.protect && !other.protect && leave.tenant_key.is_none());
+    assert_eq!((other.name.as_deref(), other.owner.as_deref()), (None, None));
+    let [removed] = hr.removed.as_slice() else { panic!("one is removed") };
+    assert_eq!(removed.reason.as_deref(), Some("form retired, OPS-123"));
+    assert!(removed.forget);
+}
+
+#[test]
+fn a_span_is_that_of_the_code_itself() {
+    let manifest = read(&[CUSTOM]);
+    let hr = app(&manifest, "hr");
+    let spans = hr.subscriptions.iter().map(|entry| (&entry.approval_code, &entry.span));
+    for (code, span) in spans.chain(hr.removed.iter().map(|entry| (&entry.approval_code, &entry.span))) {
+        assert_eq!(&CUSTOM[span.bytes.clone()], code.as_str());
+    }
+    assert_eq!(&CUSTOM[hr.span.bytes.clone()], "[apps.hr]");
+}
+
+#[test]
+fn a_store_app_reads_from_several_files() {
+    let manifest = read(&[STORE_ENTRIES, STORE, CUSTOM]);
+    assert_eq!(manifest.apps.len(), 2);
+    let isv = app(&manifest, "isv");
+    assert_eq!(isv.base_url.as_str(), "https://open.example.com");
+    assert_eq!((isv.kind, isv.rate_per_minute, isv.span.source), (AppKind::Store, 60, 1));
+    let tenants: Vec<_> =
+        isv.subscriptions.iter().map(|entry| entry.tenant_key.as_ref().unwrap().as_str()).collect();
+    assert_eq!(tenants, ["t1", "t2"]);
+    // A tenant's key is the platform's: case counts in it.
+    assert_eq!(isv.removed[0].tenant_key.as_ref().unwrap().as_str(), "T1");
+    assert_eq!(isv.subscriptions[0].approval_code.as_str(), "A-1");
+    assert_eq!(&STORE_ENTRIES[isv.subscriptions[0].span.bytes.clone()], "\"\\u0041-1\"");
+}
+
+#[test]
+fn a_label_may_contain_a_word_that_secrets_have() {
+    let manifest = read(&[&CUSTOM.replace("apps.hr", "apps.secretariat")]);
+    assert_eq!(app(&manifest, "secretariat").subscriptions.len(), 2);
+}
+
+#[test]
+fn the_digest_is_of_the_texts_and_not_of_their_paths() {
+    let digest = |texts: &[&str]| read(texts).digest;
+    assert_eq!(digest(&[CUSTOM]), digest(&[CUSTOM]));
+    assert_ne!(digest(&[CUSTOM]), digest(&[&format!("{CUSTOM}\n")]));
+    assert_ne!(digest(&[STORE, STORE_ENTRIES]), digest(&[STORE_ENTRIES, STORE]));
+    let (head, tail) = CUSTOM.split_at(CUSTOM.find("[[apps.hr.removed").unwrap());
+    assert_ne!(digest(&[CUSTOM]), digest(&[head, tail]));
+    assert!(digest(&[CUSTOM]).starts_with("sha256:") && digest(&[CUSTOM]).len() == 71);
+}
+
+/// The slips of a hand that make a line invalid.
+fn slips(line: &str) -> Vec<String> {
+    if let Some(rest) = line.strip_prefix('[') {
+        let open = line.strip_suffix(']').unwrap_or(line);
+        return vec![rest.into(), open.into(), line.replace('.', " "), line.replace(']', "")];
+    }
+    let Some((key, value)) = line.split_once(" = ") else { return vec![] };
+    let mut slips = vec![
+        format!("{key} = "),
+        key.to_string(),
+        format!("{key}: {value}"),
+        format!("{key} = [{value}"),
+        format!("{key} = {{ x = {value}"),
+        format!("{key} = \"\"\"{value}"),
+        format!("{key} = {value} x"),
+        format!("{key} = \u{feff}{value}"),
+        format!("= {value}"),
+        format!("{key} = {{[{value}}}"),
+    ];
+    if let Some(text) = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        slips.extend([format!("{key} = x{text}"), format!("{key} = \"{text}"), format!("{key} = x{text}\"")]);
+        slips.extend([format!("{key} = \"\\{text}\""), format!("{key} = “{text}”")]);
+    }
+    slips
+}
+
+#[test]
+fn one_slip_is_one_problem() {
+    for text in [CUSTOM, STORE_ENTRIES] {
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            for slip in slips(line) {
+                let mut lines = lines.clone();
+                lines[index] = &slip;
+                let text = lines.join("\n");
+                let sources = sources(&[&text, if text.contains("isv") { STORE } else { "[policy]" }]);
+                let sources = if text.contains("[policy]") { &sources[..1] } else { &sources[..] };
+                // Not every slip breaks every line: `\f` is an escape.
+                let Err(problems) = parse(sources) else {
+                    assert!(toml::from_str::<toml::Table>(&text).is_ok(), "{slip}");
+                    continue;
+                };
+                let drawn = draw::problems(&problems, sources, false);
+                assert_eq!(problems.0.len(), 1, "{slip}\n{drawn}");
+                let line = problems.0[0].annotations[0].span.bytes.start;
+                assert_eq!(text[..line].matches('\n').count(), index, "{slip}\n{drawn}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_source_is_a_problem_without_a_place() {
+    let problems = parse(&[]).unwrap_err();
+    assert!(draw::problems(&problems, &[], false).starts_with("error: the manifest has no app\n"));
+}
+
+#[test]
+fn no_depth_of_nesting_exhausts_the_stack() {
+    let dotted = |count: usize| vec!["a"; count].join(".");
+    let many = 100_000;
+    let mut nested = String::from("1");
+    for _ in 0..16 {
+        nested = format!("{{ {} = {nested} }}", dotted(80));
+    }
+    for text in [
+        "[".repeat(many),
+        format!("x = {}", "[".repeat(many)),
+        format!("x = {}", "{a=".repeat(many)),
+        format!("x = {}", "{".repeat(many)),
+        format!("x = {}1{}", "[".repeat(many), "]".repeat(many)),
+        format!("{} = 1", dotted(many)),
+        format!("[{}]", dotted(many)),
+        format!("[{}]\n{} = {nested}", dotted(79), dotted(79)),
+        format!("x = {nested}"),
+        format!("{CUSTOM}\nx = \"\"\"{}", "[".repeat(many)),
+        "x = \"\n[".repeat(many / 10),
+    ] {
+        let sources = sources(&[&text]);
+        let problems = parse(&sources).unwrap_err();
+        draw::problems(&problems, &sources, false);
+    }
+}
+
+/// A manifest of many entries, each with the extra lines that `extra` gives it.
+fn large(count: usize, extra: impl Fn(usize) -> String) -> String {
+    let entry = |index| {
+        let extra = extra(index);
+        format!(
+            "\n[[apps.hr.subscriptions]]\napproval_code = \"7C468A54-8745-2245-9675-{index:012X}\"\n{extra}"
+        )
+    };
+    format!("[apps.hr]\napp_id = \"cli_a\"\nbrand = \"lark\"\n{}", (0..count).map(entry).collect::<String>())
+}
+
+/// A quadratic step would take minutes here: this build is not optimised, and the manifest is large.
+#[test]
+fn the_time_is_linear_in_entries_and_in_problems() {
+    let began = std::time::Instant::now();
+    let right = large(20_000, |_| "name = \"Leave request\"\nowner = \"people-platform\"\n".into());
+    assert_eq!(app(&read(&[&right]), "hr").subscriptions.len(), 20_000);
+    eprintln!("right: {:?}", began.elapsed());
+    for wrong in [
+        large(4_000, |_| "nmae = \"x\"\n".into()),
+        large(4_000, |_| "protect = yes\n".into()),
+        large(4_000, |_| "name = 'a'\nname = 'b'\n".into()),
+        large(4_000, |_| "token = 's3cret'\n".into()),
+        large(4_000, |_| "approval_code = [\n".into()),
+        large(2_000, |_| "x = \"\"\"\n".into()),
+        large(4_000, |_| "x = \"\n".into()),
+        large(4_000, |_| "[policy]\n".into()),
+        large(1, |_| (0..10_000).map(|n| format!("a{n} = 1\na{n} = 2\n")).collect()),
+        large(4_000, |_| String::new()) + &large(4_000, |_| String::new()),
+        "token ".repeat(200_000),
+        "token = 's' ".repeat(100_000),
+        "token = [] ".repeat(100_000),
+        "token = 's\n".repeat(100_000),
+        "a.".repeat(500_000),
+        "\u{202e}".repeat(300_000),
+        "#".repeat(1_000_000),
+    ] {
+        let began = std::time::Instant::now();
+        let sources = sources(&[&wrong]);
+        let problems = parse(&sources).unwrap_err();
+        let read = began.elapsed();
+        let drawn = draw::problems(&problems, &sources, false);
+        assert!(drawn.len() < 200_000 && !drawn.contains("s3cret"));
+        eprintln!("{} problems: read in {read:?}, read and drawn in {:?}", problems.0.len(), began.elapsed());
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+/// Reads and draws whatever it is given, and checks what must hold of every drawing.
+fn check_anything(bytes: Vec<Vec<u8>>) {
+    let source = |bytes: Vec<u8>| Source { path: "a\u{1b}[2J\n::error::b\u{202e}.toml".into(), bytes };
+    let sources: Vec<Source> = bytes.into_iter().map(source).collect();
+    let Err(problems) = parse(&sources) else {
+        let is_toml = |source: &Source| toml::from_slice::<toml::Table>(&source.bytes).is_ok();
+        assert!(sources.iter().all(is_toml));
+        return;
+    };
+    assert!(!problems.0.is_empty());
+    for problem in &problems.0 {
+        for span in problem.annotations.iter().map(|annotation| &annotation.span).chain(&problem.redact) {
+            assert!(span.bytes.start <= span.bytes.end, "{problem:?}");
+            assert!(span.bytes.end <= sources[span.source].bytes.len(), "{problem:?}");
+        }
+    }
+    let drawn = draw::problems(&problems, &sources, false);
+    assert!(!drawn.contains(|c: char| c.is_control() && c != '\n'), "{drawn:?}");
+    assert!(!drawn.contains(['\u{202e}', '\u{200b}', '\u{feff}']), "{drawn:?}");
+    assert!(!drawn.lines().any(|line| line.trim_start().starts_with("::")), "{drawn:?}");
+    assert!(!drawn.contains("##["), "{drawn:?}");
+    draw::problems(&problems, &sources, true);
+}
+
+/// What could stand in a manifest, and what could not.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let words: Vec<&[u8]> = vec![
+        b"[",
+        b"]",
+        b"[[",
+        b"]]",
+        b"{",
+        b"}",
+        b"\"",
+        b"'",
+        b"\"\"\"",
+        b"'''",
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b" ",
+        b"\t",
+        b"=",
+        b".",
+        b",",
+        b"#",
+        b":",
+        b"::",
+        b"##[",
+        b"\\",
+        b"\\u0041",
+        b"true",
+        b"1",
+        b"-1.5",
+        b"2024-01-01",
+        b"apps",
+        b"apps.hr",
+        b"policy",
+        b"subscriptions",
+        b"removed",
+        b"app_id",
+        b"brand",
+        b"base_url",
+        b"kind",
+        b"approval_code",
+        b"tenant_key",
+        b"app_secret",
+        b"token",
+        b"[apps.hr]\n",
+        b"[[apps.hr.subscriptions]]\n",
+        b"[[apps.hr.removed]]\n",
+        b"[policy]\n",
+        b"approval_code = \"A-1\"\n",
+        b"approval_code = \"a-1\"\n",
+        b"brand = \"lark\"\n",
+        b"app_id = \"cli_a\"\n",
+        b"kind = \"store\"\n",
+        b"tenant_key = \"t\"\n",
+        b"\xff",
+        b"\xe2\x80\xae",
+        b"\xe2\x80\x8b",
+        b"\xef\xbb\xbf",
+        b"\x1b[2J",
+        b"\0",
+        b"\xe8\xaf\xb7",
+        b"\xe8",
+        b"\xc2\x85",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(words).prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+        1 => (0_usize..300).prop_map(|length| vec![b'x'; length]),
+    ]
+}
+
+fn pieces() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(piece(), 0..60).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_whatever_bring_it_down(texts in prop::collection::vec(pieces(), 0..4)) {
+        check_anything(texts);
+    }
+
+    #[test]
+    fn no_change_of_a_right_manifest_brings_it_down(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..20, piece()), 1..6),
+    ) {
+        let mut texts: Vec<Vec<u8>> = [CUSTOM, STORE_ENTRIES, STORE].iter().map(|text| text.as_bytes().into()).collect();
+        for (place, length, piece) in changes {
+            let text = &mut texts[place.index(3)];
+            let start = place.index(text.len() + 1);
+            let end = (start + length).min(text.len());
+            text.splice(start..end, piece);
+        }
+        check_anything(texts);
+    }
+}
