@@ -2,6 +2,9 @@
 //!
 //! [`Platform`] is the one border: a request in, bytes or no answer out. The HTTP client and the sandbox's
 //! rules in memory both stand behind it, so tokens and verdicts above it are the same code in both.
+//!
+//! [`client`] makes the calls; [`tokens`] gets and keeps what they need, [`token_error`] says why not; [`codes`]
+//! alone knows the platform's numbers and turns an answer into an [`answer`]; [`http`] is the wire.
 
 pub mod answer;
 pub mod client;
