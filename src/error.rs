@@ -1,6 +1,11 @@
 //! What a person sees when something is wrong: what, why it matters, what to do next; and the exit codes.
 
 pub mod draw;
+mod from;
+
+use std::fmt::Write as _;
+
+use crate::render::Paint;
 
 /// How the process ends. The numbers are an interface: pipelines branch on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +62,14 @@ pub struct Failure {
     pub causes: Vec<String>,
     /// Why it matters and what to do next, a sentence each.
     pub hints: Vec<String>,
+    /// Problems that were drawn already, to stand before the title.
+    pub drawing: String,
 }
 
 impl Failure {
     /// An error that ends the process with `exit`.
     pub fn new(exit: Exit, title: impl Into<String>) -> Self {
-        Self { exit, title: title.into(), causes: Vec::new(), hints: Vec::new() }
+        Self { exit, title: title.into(), causes: Vec::new(), hints: Vec::new(), drawing: String::new() }
     }
 
     /// The same, with what led to it.
@@ -75,5 +82,25 @@ impl Failure {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The text of it for stderr, line break at its end included.
+    pub fn text(&self, paint: Paint) -> String {
+        let Self { exit: _, title, causes, hints, drawing } = self;
+        let mut out = drawing.clone();
+        if !out.is_empty() && !out.ends_with("\n\n") {
+            out.push('\n');
+        }
+        let _ = writeln!(out, "{} {title}", paint.bad("error:"));
+        for (number, cause) in (1..).zip(causes) {
+            let _ = match causes.len() {
+                1 => writeln!(out, "  cause: {cause}"),
+                _ => writeln!(out, "  cause {number}: {cause}"),
+            };
+        }
+        for hint in hints {
+            let _ = writeln!(out, "  {} {hint}", paint.good("help:"));
+        }
+        out
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
-use crate::text::is_unseen;
+use crate::text::{is_ci_command, is_unseen};
 
 /// A value on one line, without a line break at its end.
 pub fn line<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
@@ -49,7 +49,7 @@ impl<F: Formatter> Formatter for Seen<F> {
         }
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            if is_unseen(c) || rest.starts_with("##[") {
+            if is_unseen(c) || is_ci_command(rest) {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     write!(writer, "\\u{unit:04x}")?;
                 }
@@ -68,10 +68,12 @@ mod tests {
 
     #[test]
     fn what_is_written_means_the_same_and_shows_nothing_unseen() {
-        for text in ["plain", "请假 #1", "a\u{202e}b\u{9b}c", "##[error]x", "\u{e0001}\"\\\n", "\u{7f}"] {
+        for text in
+            ["plain", "请假 #1", "a\u{202e}b\u{9b}c", "##[error]x", "##vso[x]", "\u{e0001}\"\\\n", "\u{7f}"]
+        {
             let json = line(&[text]).unwrap();
             assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [text]);
-            assert!(!json.contains("##[") && !json.chars().any(is_unseen), "{json}");
+            assert!(!json.contains("##") && !json.chars().any(is_unseen), "{json}");
         }
         assert_eq!(pretty(&[1]).unwrap(), "[\n  1\n]");
     }

@@ -15,6 +15,8 @@ compile_error!(
     "larksub runs on Linux (tested) and macOS (best effort): its ledger relies on POSIX file locks, links and renames"
 );
 
+pub mod apply;
+pub mod cli;
 pub mod commands;
 pub mod credentials;
 pub mod error;
@@ -24,7 +26,9 @@ pub mod manifest;
 pub mod pace;
 pub mod plan;
 pub mod render;
+pub mod report;
 pub mod sandbox;
 pub mod state;
 pub mod subscription;
 pub mod text;
+pub mod workspace;

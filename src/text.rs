@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Displays a foreign string on one line: control, bidirectional, zero-width and other unseen characters as
-/// `\u{…}`, and nothing that a CI system would take for one of its workflow commands (`::…`, `##[…]`).
+/// `\u{…}`, and nothing that a CI system would take for one of its workflow commands (`::…`, `##[…]`, `##vso[…]`).
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a>(pub &'a str);
 
@@ -28,7 +28,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     let mut at_start = true;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let is_command = (at_start && rest.starts_with("::")) || rest.starts_with("##[");
+        let is_command = (at_start && rest.starts_with("::")) || is_ci_command(rest);
         match c {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
@@ -86,6 +86,13 @@ pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(missing))
 }
 
+/// Whether a CI system would take what begins here for a command wherever on a line it stands: `##[…]` on GitHub,
+/// `##vso[…]` on Azure, `##teamcity[…]`.
+pub fn is_ci_command(rest: &str) -> bool {
+    rest.strip_prefix("##")
+        .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).starts_with('['))
+}
+
 /// Whether a character would be unseen or would change how its neighbours are seen.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
@@ -121,6 +128,7 @@ mod tests {
             ("::error::x", "\\u{3a}:error::x"),
             ("  ::error::x", "  \\u{3a}:error::x"),
             ("a ##[error]x", "a \\u{23}#[error]x"),
+            ("##vso[task.complete]", "\\u{23}#vso[task.complete]"),
             ("C:\\x", "C:\\\\x"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("e\u{301}", "e\\u{301}"),

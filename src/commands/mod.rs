@@ -1,3 +1,245 @@
 //! One file a command: each wires the rooms below it and prints.
 
+pub mod apply;
+pub mod import;
+pub mod init;
+pub mod plan;
+pub mod progress;
 pub mod sandbox;
+pub mod show;
+pub mod state;
+pub mod validate;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, ColorWhen, Command, Global, StateCommand};
+use crate::error::{Exit, Failure, draw};
+use crate::manifest::{self, Manifest, Source};
+use crate::render::{Layout, Paint};
+use crate::state::Reading;
+use crate::state::ledger::{read_file, refuse_newer};
+use crate::text::shown;
+use crate::workspace::Workspace;
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// Where manifest and state are.
+    pub workspace: Workspace,
+    /// What stdout can show.
+    pub stdout: Screen,
+    /// What stderr can show.
+    pub stderr: Screen,
+    /// How much is said beside the result.
+    pub verbosity: Verbosity,
+}
+
+/// What a stream can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether a person may be looking.
+    pub is_terminal: bool,
+    /// Colours, or none.
+    pub paint: Paint,
+}
+
+/// How much is said beside the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Results and errors.
+    Quiet,
+    /// Progress and notes as well.
+    Normal,
+    /// Where things were read from.
+    Verbose,
+    /// Every call.
+    Debug,
+}
+
+/// Runs a command. Whatever is wrong has been printed when this returns.
+pub fn run(cli: &Cli) -> Exit {
+    let context = Context::new(&cli.global);
+    match dispatch(&context, &cli.command) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            context.complain(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Init => init::run(context),
+        Command::Validate => validate::run(context),
+        Command::Import(args) => import::run(context, args),
+        Command::Plan(args) => plan::run(context, args),
+        Command::Apply(args) => apply::run(context, args),
+        Command::Show(args) => show::run(context, args),
+        Command::State(StateCommand::List { all, format }) => state::list(context, *all, *format),
+        Command::State(StateCommand::Show { key, format }) => state::show(context, key, *format),
+        Command::State(StateCommand::Rm { keys, reason }) => state::rm(context, keys, reason),
+        Command::Sandbox(args) => {
+            let tracked = args.state.as_deref().map(|path| state::tracked(context, path)).transpose()?;
+            sandbox::run(args, tracked.unwrap_or_default())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "larksub", &mut script);
+            context.print(&String::from_utf8_lossy(&script)).map(|()| Exit::Done)
+        }
+    }
+}
+
+impl Context {
+    /// The surroundings that the global options and the process describe.
+    pub fn new(global: &Global) -> Self {
+        let Global { folder, manifest, state, color, verbose, quiet } = global;
+        let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
+        Self {
+            workspace: Workspace::new(folder.as_deref(), manifest.as_deref(), state.as_deref()),
+            stdout: screen(io::stdout().is_terminal()),
+            stderr: screen(io::stderr().is_terminal()),
+            verbosity: match (quiet, verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, 0) => Verbosity::Normal,
+                (false, 1) => Verbosity::Verbose,
+                (false, _) => Verbosity::Debug,
+            },
+        }
+    }
+
+    /// Prints a result to stdout.
+    ///
+    /// # Errors
+    /// It cannot be written, as on a full disk. A reader that has gone is none.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::Error, "the result cannot be written to stdout")
+                    .because(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says something beside the result, on stderr.
+    pub fn note(&self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            // There is no better place to say that stderr is closed.
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Says where things come from, on stderr, if asked for.
+    pub fn detail(&self, text: &str) {
+        if self.verbosity >= Verbosity::Verbose {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// Prints an error to stderr.
+    pub fn complain(&self, failure: &Failure) {
+        let _ = io::stderr().lock().write_all(failure.text(self.stderr.paint).as_bytes());
+    }
+
+    /// How texts are laid out on stdout; `full` lists everything however small the screen.
+    pub fn layout(&self, full: bool) -> Layout {
+        let Screen { is_terminal, paint } = self.stdout;
+        let size = if is_terminal { rustix::termios::tcgetwinsize(io::stdout()).ok() } else { None };
+        let size = size.filter(|size| size.ws_col >= 40 && size.ws_row >= 10);
+        Layout {
+            paint,
+            columns: size.map(|size| usize::from(size.ws_col)).filter(|_| !full),
+            // The rest of the screen is for the verdict, the guards and the counts.
+            lines: size.map(|size| usize::from(size.ws_row).saturating_sub(12).max(6)).filter(|_| !full),
+        }
+    }
+
+    /// Reads the manifest.
+    ///
+    /// # Errors
+    /// It is missing, or has problems; all of them are drawn.
+    pub fn manifest(&self) -> Result<(Manifest, Vec<Source>), Failure> {
+        let sources = self.workspace.manifest_sources()?;
+        self.detail(&format!("manifest: {}", shown(&self.workspace.manifest.display().to_string())));
+        match manifest::parse(&sources) {
+            Ok(manifest) => Ok((manifest, sources)),
+            Err(problems) => {
+                let count = crate::render::count(problems.0.len() as u64, "problem", "problems");
+                let drawing = draw::problems(&problems, &sources, self.stderr.paint == Paint::Colored);
+                let path = self.workspace.manifest.display().to_string();
+                let title = format!("the manifest {} has {count}", shown(&path));
+                Err(Failure { drawing, ..Failure::new(Exit::Error, title) })
+            }
+        }
+    }
+
+    /// Reads the state without a lock, for what decides something.
+    ///
+    /// # Errors
+    /// It is missing, damaged, something else, or of a newer version.
+    pub fn state(&self) -> Result<Reading, Failure> {
+        let reading = self.state_of_any_version()?;
+        Ok(refuse_newer(&self.workspace.state, reading)?)
+    }
+
+    /// Reads the state without a lock, for what only shows it.
+    ///
+    /// # Errors
+    /// It is missing, damaged or something else.
+    pub fn state_of_any_version(&self) -> Result<Reading, Failure> {
+        let path = &self.workspace.state;
+        let reading = read_file(path)?;
+        self.detail(&format!("state: {}, line {}", shown(&path.display().to_string()), reading.state.serial));
+        self.note_tail(&reading);
+        Ok(reading)
+    }
+
+    /// Says that the state ends in something that was never acknowledged, where it does.
+    pub fn note_tail(&self, reading: &Reading) {
+        if reading.tail_len > 0 {
+            self.note(&format!(
+                "note: {} ends in {} bytes of a line that was cut off while it was written; they were never acknowledged, and are ignored",
+                shown(&self.workspace.state.display().to_string()),
+                reading.tail_len
+            ));
+        }
+        if reading.version > crate::state::record::VERSION {
+            self.note("note: a newer larksub wrote this state; only what this version understands is shown");
+        }
+    }
+}
+
+/// A variable of the environment.
+pub fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// Writes a file that a person asked for.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).map_err(|error| {
+        let title = format!("{} cannot be written", shown(&path.display().to_string()));
+        Failure::new(Exit::Error, title).because(error.to_string())
+    })
+}
+
+fn paint(when: ColorWhen, is_terminal: bool) -> Paint {
+    let is_unwanted = || {
+        env("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || env("TERM").is_some_and(|term| term == "dumb")
+    };
+    match when {
+        ColorWhen::Always => Paint::Colored,
+        ColorWhen::Auto if is_terminal && !is_unwanted() => Paint::Colored,
+        ColorWhen::Auto | ColorWhen::Never => Paint::Plain,
+    }
+}

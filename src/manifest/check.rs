@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use super::draft::{AppDraft, Draft, Entry, Field, Says, Settings};
 use super::place::name;
 use super::{App, MAX_RATE_PER_MINUTE, Manifest, Policy, Problem, Removed, Span, Subscription, suggest};
-use crate::subscription::{AppKind, AppLabel, ApprovalCode};
+use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode};
 
 /// Reports what is wrong between the parts of a draft.
 pub(super) fn draft(draft: &Draft, problems: &mut Vec<Problem>) {
@@ -247,8 +247,7 @@ fn finished(app: AppDraft) -> Option<App> {
         }
     }
     Some(App {
-        app_id: given(app_id)?.0,
-        base_url: given(base_url)?.0,
+        identity: AppIdentity { app_id: given(app_id)?.0, base_url: given(base_url)?.0 },
         kind: given(kind).map_or(AppKind::Custom, |(kind, _)| kind),
         rate_per_minute: given(rate_per_minute).map_or(MAX_RATE_PER_MINUTE, |(rate, _)| rate),
         subscriptions,

@@ -69,7 +69,7 @@ fn a_custom_app_reads_as_it_is_written() {
     let manifest = read(&[CUSTOM]);
     assert_eq!(manifest.policy, Policy { max_drops: Some(50), max_drop_percent: 30 });
     let hr = app(&manifest, "hr");
-    assert_eq!(hr.identity().to_string(), "cli_9dbb2dd6f5e0d104 at https://open.feishu.cn");
+    assert_eq!(hr.identity.to_string(), "cli_9dbb2dd6f5e0d104 at https://open.feishu.cn");
     assert_eq!((hr.kind, hr.rate_per_minute), (AppKind::Custom, 100));
     let [leave, other] = hr.subscriptions.as_slice() else { panic!("two are declared") };
     assert_eq!((leave.name.as_deref(), leave.owner.as_deref()), (Some("Leave request"), Some("")));
@@ -96,7 +96,7 @@ fn a_store_app_reads_from_several_files() {
     let manifest = read(&[STORE_ENTRIES, STORE, CUSTOM]);
     assert_eq!(manifest.apps.len(), 2);
     let isv = app(&manifest, "isv");
-    assert_eq!(isv.base_url.as_str(), "https://open.example.com");
+    assert_eq!(isv.identity.base_url.as_str(), "https://open.example.com");
     assert_eq!((isv.kind, isv.rate_per_minute, isv.span.source), (AppKind::Store, 60, 1));
     let tenants: Vec<_> =
         isv.subscriptions.iter().map(|entry| entry.tenant_key.as_ref().unwrap().as_str()).collect();

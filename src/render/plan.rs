@@ -1,5 +1,6 @@
 //! A plan as a reviewer reads it: the verdict and the counts first, then what would be lost, then why it may.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use super::{Layout, Paint, count, time};
 use crate::plan::{AppFacts, Drop, Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
 use crate::state::{By, OutcomeKind, Status};
-use crate::subscription::{AppLabel, TenantKey};
+use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 use crate::text::{cut, pad, shown, width};
 
 /// Which state a plan was made from.
@@ -37,6 +38,37 @@ pub fn text(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> String 
     }
     let _ = writeln!(out, "Digest {}", plan.digest);
     out
+}
+
+/// What two plans do differently, a line each: `-` was reviewed and would not happen, `+` the other way round.
+pub fn difference(reviewed: &Plan, fresh: &Plan, paint: Paint) -> String {
+    let (was, is) = (actions(reviewed), actions(fresh));
+    let mut out = String::from("reviewed, against what would happen now:");
+    for (key, action) in &was {
+        if is.get(key) != Some(action) {
+            let _ = write!(out, "\n{}", paint.loss(format_args!("- {action}")));
+        }
+    }
+    for (key, action) in &is {
+        if was.get(key) != Some(action) {
+            let _ = write!(out, "\n{}", paint.good(format_args!("+ {action}")));
+        }
+    }
+    out
+}
+
+/// Every call and forget of a plan in words, as its digest covers them.
+fn actions(plan: &Plan) -> BTreeMap<SubscriptionKey, String> {
+    let generation = |generation: u64| match generation {
+        1 => String::new(),
+        generation => format!(" (tracked {generation} times)"),
+    };
+    let settling = plan.unknowns.iter().filter(|unknown| !unknown.declared);
+    let settling = settling.map(|unknown| (unknown.key(), "drop", unknown.generation));
+    let drops = plan.drops.iter().map(|drop| (drop.key(), "drop", drop.generation));
+    let forgets = plan.forgets.iter().map(|forget| (forget.key(), "forget", forget.generation));
+    let actions = settling.chain(drops).chain(forgets);
+    actions.map(|(key, verb, times)| (key.clone(), format!("{verb} {key}{}", generation(times)))).collect()
 }
 
 /// The first line: what will be lost, and whether the plan is refused.

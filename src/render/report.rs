@@ -1,1 +1,214 @@
+//! What an apply did, as text and as JSON.
 
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Paint, count, grouped};
+use crate::report::{Report, Settled, Stopped, Unrecorded};
+use crate::state::OutcomeKind;
+use crate::subscription::TenantKey;
+use crate::text::{pad, shown};
+
+/// One outcome on one line, without a line break.
+pub fn outcome(settled: &Settled, paint: Paint) -> String {
+    let Settled { key, name, kind, code, msg, log_id, http_status, attempts, reason } = settled;
+    // As wide as the longest word.
+    let word = pad(kind.as_str(), 20);
+    let word = match kind {
+        OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed => paint.good(word),
+        OutcomeKind::NotFound | OutcomeKind::Unknown => paint.doubt(word),
+        OutcomeKind::Failed => paint.bad(word),
+    };
+    let mut line = format!("{word} {key}");
+    if let Some(name) = name {
+        let _ = write!(line, "  {}", shown(name));
+    }
+    let mut facts = Vec::new();
+    if let Some(code) = code.filter(|code| *code != 0) {
+        facts.push(format!("code {code}"));
+    }
+    if !matches!(kind, OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed) {
+        facts.extend(msg.as_deref().map(|msg| format!("\"{}\"", shown(msg))));
+        facts.extend(http_status.map(|status| format!("HTTP {status}")));
+        facts.extend(log_id.as_deref().map(|log_id| format!("log id {}", shown(log_id))));
+    }
+    facts.extend(reason.as_deref().map(|reason| shown(reason).into_owned()));
+    if *attempts > 1 {
+        facts.push(format!("{attempts} tries"));
+    }
+    if !facts.is_empty() {
+        let _ = write!(line, "  ({})", facts.join(", "));
+    }
+    line
+}
+
+/// Why an app or a tenant sends nothing more, with what to do.
+pub fn stopped(stopped: &Stopped, paint: Paint) -> String {
+    let Stopped { app, tenant_key, reason: _, says, hint, troubleshooter } = stopped;
+    let tenant = tenant_key.as_ref().map_or(String::new(), |tenant: &TenantKey| format!("/{tenant}"));
+    let mut text =
+        format!("{} {app}{tenant}: {says}\n  {} {hint}", paint.bad("stopped:"), paint.good("help:"));
+    if let Some(link) = troubleshooter {
+        let _ = write!(text, "\n  {} {}", paint.good("see:"), shown(link));
+    }
+    text
+}
+
+/// The end of a run: what was done, what was not, and what to do next.
+pub fn summary(report: &Report, paint: Paint) -> String {
+    let mut parts = Vec::new();
+    for (kind, words) in WORDS {
+        let number = report.count(kind);
+        if number > 0 {
+            parts.push(format!("{} {words}", grouped(number)));
+        }
+    }
+    for (number, words) in [(report.forgotten, "forgotten"), (report.updated, "updated")] {
+        if number > 0 {
+            parts.push(format!("{} {words}", grouped(number)));
+        }
+    }
+    let pending = report.pending.len() as u64;
+    if pending > 0 {
+        parts.push(format!("{} not sent", grouped(pending)));
+    }
+    let all = if parts.is_empty() { "nothing was done".into() } else { parts.join(", ") };
+    let is_good = report.exit().code() == 0;
+    let head = if is_good { paint.good("Applied:") } else { paint.bad(headline(report)) };
+    let mut out = format!("{head} {all}.\n");
+    for line in advice(report) {
+        let _ = writeln!(out, "  {line}");
+    }
+    out
+}
+
+const WORDS: [(OutcomeKind, &str); 5] = [
+    (OutcomeKind::Unsubscribed, "unsubscribed"),
+    (OutcomeKind::AlreadyUnsubscribed, "already unsubscribed"),
+    (OutcomeKind::NotFound, "not found"),
+    (OutcomeKind::Failed, "failed"),
+    (OutcomeKind::Unknown, "unknown"),
+];
+
+fn headline(report: &Report) -> &'static str {
+    if report.unrecorded.is_some() {
+        "Not recorded:"
+    } else if report.signal.is_some() {
+        "Interrupted:"
+    } else if !report.stopped.is_empty() {
+        "Stopped:"
+    } else {
+        "Applied, not everything:"
+    }
+}
+
+fn advice(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if report.count(OutcomeKind::NotFound) > 0 {
+        lines.push(
+            "not found: a wrong code, or the wrong app or tenant for it; it stays tracked. To let it go without a call: a `removed` entry with `forget = true`"
+                .into(),
+        );
+    }
+    if report.count(OutcomeKind::Failed) > 0 {
+        lines.push("failed: it still lives and stays tracked; the next plan holds it again".into());
+    }
+    if report.count(OutcomeKind::Unknown) > 0 {
+        lines.push("unknown: run the same command again, which settles it".into());
+    }
+    if report.unsettled > 0 {
+        let unsettled = count(report.unsettled, "unknown is", "unknowns are");
+        lines.push(format!(
+            "{unsettled} declared again and never sent; `larksub plan` lists how to settle each"
+        ));
+    }
+    if !report.pending.is_empty() {
+        lines.push(
+            "not sent: nothing was changed there; the same command goes on where this one ended".into(),
+        );
+    }
+    lines
+}
+
+/// What is true and could not be recorded.
+pub fn unrecorded(unrecorded: &Unrecorded, paint: Paint) -> String {
+    let Unrecorded { cause, outcomes } = unrecorded;
+    let mut out = format!("{} {}\n", paint.bad("error:"), shown(cause));
+    if !outcomes.is_empty() {
+        let _ = writeln!(
+            out,
+            "  these outcomes are true, and the state does not hold them (it has them as unknown):"
+        );
+    }
+    for settled in outcomes {
+        let _ = writeln!(out, "    {}", outcome(settled, Paint::Plain));
+    }
+    let _ = writeln!(
+        out,
+        "  {} make room or give this user the right to write, then run the same command again",
+        paint.good("help:")
+    );
+    out
+}
+
+/// The report as one JSON document.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    format: &'static str,
+    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Uuid>,
+    plan_digest: &'a str,
+    how: &'static str,
+    exit_code: u8,
+    counts: Counts,
+    outcomes: &'a [Settled],
+    pending: Vec<String>,
+    stopped: &'a [Stopped],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unrecorded: Option<&'a Unrecorded>,
+}
+
+#[derive(Debug, Serialize)]
+struct Counts {
+    unsubscribed: u64,
+    already_unsubscribed: u64,
+    not_found: u64,
+    failed: u64,
+    unknown: u64,
+    forgotten: u64,
+    updated: u64,
+    pending: u64,
+    unsettled: u64,
+}
+
+/// The report of a plan's apply as one JSON document.
+pub fn document<'a>(report: &'a Report, plan_digest: &'a str) -> Document<'a> {
+    let Report { run, how, settled, forgotten, updated, pending, unsettled, stopped, signal: _, unrecorded } =
+        report;
+    Document {
+        format: "larksub.report",
+        version: 1,
+        run: *run,
+        plan_digest,
+        how: how.as_str(),
+        exit_code: report.exit().code(),
+        counts: Counts {
+            unsubscribed: report.count(OutcomeKind::Unsubscribed),
+            already_unsubscribed: report.count(OutcomeKind::AlreadyUnsubscribed),
+            not_found: report.count(OutcomeKind::NotFound),
+            failed: report.count(OutcomeKind::Failed),
+            unknown: report.count(OutcomeKind::Unknown),
+            forgotten: *forgotten,
+            updated: *updated,
+            pending: pending.len() as u64,
+            unsettled: *unsettled,
+        },
+        outcomes: settled,
+        pending: pending.iter().map(ToString::to_string).collect(),
+        stopped,
+        unrecorded: unrecorded.as_ref(),
+    }
+}

@@ -55,8 +55,8 @@ struct AppView<'a> {
     tracked: u64,
 }
 
-/// The state as one JSON document, its subscriptions sorted by key.
-pub fn document(state: &State) -> Document<'_> {
+/// The state as one JSON document, its subscriptions sorted by key; `which` keeps those it lists.
+pub fn document(state: &State, which: fn(Status) -> bool) -> Document<'_> {
     let tracked = state.tracked_by_app();
     let mut apps: Vec<AppView<'_>> = state
         .apps()
@@ -78,7 +78,7 @@ pub fn document(state: &State) -> Document<'_> {
         written_by: &state.written_by,
         tracked: state.tracked(),
         apps,
-        subscriptions: views(state),
+        subscriptions: views(state, which),
     }
 }
 
@@ -112,8 +112,9 @@ pub fn view<'a>(state: &'a State, id: &'a Id, subscription: &'a Subscription) ->
     })
 }
 
-fn views(state: &State) -> Vec<View<'_>> {
-    let views = state.subscriptions().filter_map(|(id, subscription)| view(state, id, subscription));
+fn views(state: &State, which: fn(Status) -> bool) -> Vec<View<'_>> {
+    let kept = state.subscriptions().filter(|(_, subscription)| which(subscription.status));
+    let views = kept.filter_map(|(id, subscription)| view(state, id, subscription));
     let mut views: Vec<View<'_>> = views.collect();
     views.sort_unstable_by_key(|view| (view.app, view.tenant_key, view.approval_code));
     views
@@ -131,7 +132,7 @@ pub fn list(state: &State, path: &str, which: fn(Status) -> bool, layout: Layout
         time::minute(state.written_at),
         author(&state.written_by)
     );
-    let views: Vec<View<'_>> = views(state).into_iter().filter(|view| which(view.status)).collect();
+    let views: Vec<View<'_>> = views(state, which);
     let keys: Vec<String> = views.iter().map(|view| key(view).to_string()).collect();
     let names: Vec<_> = views.iter().map(|view| shown(view.name.unwrap_or("(no name)"))).collect();
     let key_width = keys.iter().map(|key| key.len()).max().unwrap_or(0);

@@ -1,0 +1,124 @@
+//! What ends a run early: a signal, a stop of an app or a tenant, a ledger that cannot be written.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::sleep;
+
+use crate::report::{Signal, Stopped};
+use crate::subscription::{AppLabel, TenantKey};
+
+/// How long calls in flight are waited for after a signal.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Who may still send.
+#[derive(Debug)]
+pub struct Halt {
+    signal: watch::Receiver<Option<Signal>>,
+    stopped: RefCell<BTreeSet<(AppLabel, Option<TenantKey>)>>,
+    is_broken: Cell<bool>,
+    was_cut_short: Cell<bool>,
+    changed: Notify,
+}
+
+impl Halt {
+    /// Nothing is stopped yet; a value of `signal` stops everything.
+    pub fn new(signal: watch::Receiver<Option<Signal>>) -> Self {
+        Self {
+            signal,
+            stopped: RefCell::default(),
+            is_broken: Cell::new(false),
+            was_cut_short: Cell::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The signal, once there was one.
+    pub fn signal(&self) -> Option<Signal> {
+        *self.signal.borrow()
+    }
+
+    /// Whether a signal kept a call from its verdict.
+    pub fn cut_short(&self) -> bool {
+        self.was_cut_short.get()
+    }
+
+    /// Notes that a signal kept a call from its verdict.
+    pub fn note_cut_short(&self) {
+        self.was_cut_short.set(true);
+    }
+
+    /// Stops an app, or one of its tenants. False where it was stopped already.
+    pub fn stop(&self, stopped: &Stopped) -> bool {
+        let is_new = self.stopped.borrow_mut().insert((stopped.app.clone(), stopped.tenant_key.clone()));
+        self.changed.notify_waiters();
+        is_new
+    }
+
+    /// Stops everything: the ledger cannot be written.
+    pub fn break_off(&self) {
+        self.is_broken.set(true);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether a lane may not send any more.
+    pub fn holds(&self, app: &AppLabel, tenant_key: Option<&TenantKey>) -> bool {
+        if self.is_broken.get() || self.signal().is_some() {
+            return true;
+        }
+        let stopped = self.stopped.borrow();
+        let is_stopped =
+            |tenant_key: Option<&TenantKey>| stopped.contains(&(app.clone(), tenant_key.cloned()));
+        !stopped.is_empty() && (is_stopped(None) || is_stopped(tenant_key))
+    }
+
+    /// Waits for `wait`, or until the lane may not send any more; says whether it may.
+    pub async fn unless_held(
+        &self,
+        app: &AppLabel,
+        tenant_key: Option<&TenantKey>,
+        wait: impl Future<Output = ()>,
+    ) -> bool {
+        let held = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.holds(app, tenant_key) {
+                    return;
+                }
+                tokio::select! {
+                    () = changed => {}
+                    () = self.signalled() => return,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = held => false,
+            () = wait => !self.holds(app, tenant_key),
+        }
+    }
+
+    /// Waits for an answer, but not longer than the grace after a signal.
+    pub async fn within_grace<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        let given_up = async {
+            self.signalled().await;
+            sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            answer = answer => Some(answer),
+            () = given_up => None,
+        }
+    }
+
+    /// Waits for a signal.
+    pub async fn signalled(&self) {
+        let mut signal = self.signal.clone();
+        // A sender that is gone can signal no more.
+        if signal.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

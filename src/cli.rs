@@ -1,0 +1,341 @@
+//! The command line as data: types and help texts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::sandbox::SandboxArgs;
+use crate::plan::digest::is_digest;
+use crate::state::{Override, OverrideFlag};
+use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+
+/// Feishu/Lark approval-event subscriptions as code.
+#[derive(Debug, Parser)]
+#[command(
+    name = "larksub",
+    version,
+    about = "Feishu/Lark approval-event subscriptions as code",
+    long_about = "A manifest says which approval definitions an app stays subscribed to; a local state remembers \
+                  which ones are. `plan` shows the subscriptions to drop, `apply` drops them within the platform's \
+                  quota and records what became of every call.\n\n\
+                  The platform has no call that lists subscriptions, and events lost after a wrong drop never come \
+                  back: the state is the only ledger, and a drop cannot be undone.",
+    after_help = "Examples:
+  larksub init                              a starter manifest and an empty state
+  larksub import --app hr --declared        track what is declared and already subscribed
+  larksub plan --out plan.json              show what would be dropped, and save it for review
+  larksub apply plan.json                   drop exactly that, or nothing
+
+Exit codes: 0 done; 1 error; 2 plan has changes (--detailed-exitcode); 3 applied, some calls failed, not found
+or unknown; 4 refused; 5 locked; 6 stopped by the platform; 7 state cannot be written; 130/143 interrupted.",
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Work as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub folder: Option<PathBuf>,
+    /// The manifest: a TOML file, or a folder of them [default: larksub.toml]
+    #[arg(long, value_name = "PATH", global = true)]
+    pub manifest: Option<PathBuf>,
+    /// The state file [default: larksub.state.jsonl beside the manifest]
+    #[arg(long, value_name = "PATH", env = "LARKSUB_STATE", global = true)]
+    pub state: Option<PathBuf>,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: ColorWhen,
+    /// Say more (-vv: more still); never a secret
+    #[arg(short, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Say only results and errors
+    #[arg(short, long, conflicts_with = "verbose", global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a starter manifest and an empty state
+    #[command(after_help = "Examples:
+  larksub init
+  larksub -C deploy/approvals init
+
+Nothing is overwritten: an existing manifest stays as it is, and an existing state is an error, because a new
+one would forget what is subscribed.")]
+    Init,
+    /// Check the manifest, and the state where there is one
+    #[command(after_help = "Examples:
+  larksub validate
+  larksub validate --manifest approvals/     a folder of manifests
+
+Every problem of every file is reported at once. Neither network nor credential is needed.")]
+    Validate,
+    /// Track existing subscriptions; no call is made
+    Import(ImportArgs),
+    /// Show what would be dropped
+    Plan(PlanArgs),
+    /// Drop it, and record what became of every call
+    Apply(ApplyArgs),
+    /// Show a saved plan, or the state
+    Show(ShowArgs),
+    /// Look into the state, or correct it
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Run the embedded platform, for trying and for tests
+    Sandbox(SandboxArgs),
+    /// Print completions for a shell
+    #[command(after_help = "Examples:
+  larksub completions bash > /etc/bash_completion.d/larksub
+  larksub completions zsh > \"${fpath[1]}/_larksub\"
+  larksub completions fish > ~/.config/fish/completions/larksub.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `larksub import`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:
+  larksub import --app hr 7C468A54-8745-2245-9675-08B7C63E7A85
+  larksub import --app isv --tenant 736588c92lxf175d --file codes.txt
+  larksub import --declared                  whatever is declared and the state has never known
+
+Importing says that the app is subscribed; the platform cannot be asked. Name, owner and protection come from
+the manifest. A code that was dropped, forgotten or is unknown must be named: --declared only lists it.",
+    group = clap::ArgGroup::new("what").required(true).args(["codes", "file", "declared"])
+)]
+pub struct ImportArgs {
+    /// The app, by its label in the manifest
+    #[arg(long, value_name = "LABEL", required_unless_present = "declared")]
+    pub app: Option<AppLabel>,
+    /// The tenant, for a store app
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<TenantKey>,
+    /// Approval codes that the app is subscribed to
+    #[arg(value_name = "CODE", value_parser = code)]
+    pub codes: Vec<ApprovalCode>,
+    /// A file of codes, one a line; `#` begins a comment, `-` is standard input
+    #[arg(long, value_name = "LIST", conflicts_with = "codes")]
+    pub file: Option<PathBuf>,
+    /// Every declared subscription that the state has never known
+    #[arg(long, conflicts_with_all = ["codes", "file", "tenant"])]
+    pub declared: bool,
+}
+
+/// `larksub plan`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  larksub plan
+  larksub plan --out plan.json --detailed-exitcode
+  larksub plan --format diff
+  larksub plan --allow-drops 12              a reviewed exception to max_drops and max_drop_percent
+
+Neither network nor credential is needed, and nothing is written but --out. A plan that a guard refuses is shown,
+saved, and exits 4.")]
+pub struct PlanArgs {
+    /// Save the plan, for `apply PLAN`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The form it is printed in
+    #[arg(long, value_name = "F", default_value = "text")]
+    pub format: PlanFormat,
+    /// List every subscription, however small the screen
+    #[arg(long)]
+    pub full: bool,
+    /// Exit 2 when `apply` has something to do
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// What is allowed by name
+    #[command(flatten)]
+    pub allow: AllowArgs,
+}
+
+/// The forms a plan is printed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// Tracked against declared, as a unified diff.
+    Diff,
+    /// The document that --out saves.
+    Json,
+}
+
+/// `larksub apply`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  larksub apply                              plan, show it, ask, drop
+  larksub apply plan.json                    exactly the plan that was reviewed, or nothing
+  larksub apply --digest sha256:…            the same, where only the digest is at hand
+  larksub apply --auto-approve               without a reviewer
+
+A plan whose run was interrupted is resumed by the same command. Without a terminal one of PLAN, --digest and
+--auto-approve is needed.
+
+Credentials come from the environment: LARKSUB_APP_SECRET_<LABEL> (or LARKSUB_APP_SECRET where the manifest has
+one app), for store apps also LARKSUB_APP_TICKET_<LABEL>; each also as …_FILE.")]
+pub struct ApplyArgs {
+    /// A plan that `plan --out` saved
+    #[arg(value_name = "PLAN", conflicts_with = "digest")]
+    pub plan: Option<PathBuf>,
+    /// The digest of the plan that was reviewed
+    #[arg(long, value_name = "sha256:…", value_parser = digest)]
+    pub digest: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub auto_approve: bool,
+    /// The form the result is printed in
+    #[arg(long, value_name = "F", default_value = "text")]
+    pub format: Format,
+    /// How long to wait for another command that holds the state
+    #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
+    pub lock_timeout: Duration,
+    /// More certificates to trust, in PEM form
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
+    /// List every subscription, however small the screen
+    #[arg(long)]
+    pub full: bool,
+    /// What is allowed by name
+    #[command(flatten)]
+    pub allow: AllowArgs,
+    /// Believe "already unsubscribed" of a ready-made token, which does not prove its app
+    #[arg(long, value_name = "LABEL")]
+    pub allow_misses: Vec<AppLabel>,
+}
+
+/// The guards that can be allowed by name.
+#[derive(Debug, Clone, Args)]
+pub struct AllowArgs {
+    /// Allow up to N drops in the whole plan, whatever max_drops and max_drop_percent say
+    #[arg(long, value_name = "N")]
+    pub allow_drops: Option<u64>,
+    /// Allow this drop although its code is declared, untracked, in another app or tenant
+    #[arg(long, value_name = "KEY")]
+    pub allow_handover: Vec<SubscriptionKey>,
+}
+
+impl AllowArgs {
+    /// The same as records keep it.
+    pub fn overrides(&self) -> Vec<Override> {
+        let Self { allow_drops, allow_handover } = self;
+        let drops = allow_drops.iter().map(|most| (OverrideFlag::AllowDrops, most.to_string()));
+        let handovers = allow_handover.iter().map(|key| (OverrideFlag::AllowHandover, key.to_string()));
+        drops.chain(handovers).map(|(flag, value)| Override { flag, value }).collect()
+    }
+}
+
+/// The forms of most results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One document.
+    Json,
+}
+
+/// `larksub show`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  larksub show                               the state
+  larksub show plan.json                     a saved plan, anywhere
+  larksub show --format json | jq '.subscriptions[] | select(.status == \"subscribed\")'")]
+pub struct ShowArgs {
+    /// A plan that `plan --out` saved; the state where absent
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// The form it is printed in
+    #[arg(long, value_name = "F", default_value = "text")]
+    pub format: Format,
+    /// List every subscription, however small the screen
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `larksub state …`
+#[derive(Debug, Subcommand)]
+pub enum StateCommand {
+    /// List what is tracked
+    List {
+        /// Also what was dropped or forgotten
+        #[arg(long)]
+        all: bool,
+        /// The form it is printed in
+        #[arg(long, value_name = "F", default_value = "text")]
+        format: Format,
+    },
+    /// Show one subscription
+    Show {
+        /// `label/CODE`, or `label/tenant/CODE` in a store app
+        key: SubscriptionKey,
+        /// The form it is printed in
+        #[arg(long, value_name = "F", default_value = "text")]
+        format: Format,
+    },
+    /// Forget subscriptions, without a call
+    #[command(after_help = "Examples:
+  larksub state rm hr/5B43240B-848C-49BD-9D27-11EF0EE11234 --reason \"dropped by hand in the console\"
+
+The subscription itself is untouched: if it lives, its events go on. A protected one is refused.")]
+    Rm {
+        /// `label/CODE`, or `label/tenant/CODE` in a store app
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<SubscriptionKey>,
+        /// Why; kept in the ledger
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+fn code(text: &str) -> Result<ApprovalCode, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; a code comes from the answer of \"create definition\", or from the definition's URL in the approval admin console with developer mode on")
+    })
+}
+
+fn digest(text: &str) -> Result<String, String> {
+    if is_digest(text) {
+        Ok(text.into())
+    } else {
+        Err("a digest is `sha256:` and 64 lower-case hexadecimal digits, as `plan` prints it".into())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 =
+        number.parse().map_err(|_| "a time is a number and a unit: `200ms`, `30s`, `5m`".to_owned())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        _ => return Err("a time is a number and a unit: `200ms`, `30s`, `5m`".into()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| "that time is too long".into())
+}

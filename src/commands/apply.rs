@@ -1,0 +1,357 @@
+//! `larksub apply`: what was planned is done, and what became of it is recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::rc::Rc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::plan::{compute, text};
+use super::progress::Progress;
+use super::show::{json, read_plan};
+use super::{Context, env};
+use crate::apply::{self, Call, Lane, Work};
+use crate::cli::{ApplyArgs, Format};
+use crate::credentials::{self, Credential, Need};
+use crate::error::{Exit, Failure};
+use crate::feishu::{self, Client, Http};
+use crate::manifest::Manifest;
+use crate::plan::review::{Agreement, agreement, check_place};
+use crate::plan::{Plan, Update};
+use crate::render;
+use crate::report::{Report, Signal};
+use crate::state::record::{Bind, By, Forget, Update as UpdateRecord};
+use crate::state::{Ledger, Override, OverrideFlag, Reading, Str};
+use crate::subscription::{AppLabel, TenantKey};
+use crate::text::shown;
+use crate::workspace::{author, now};
+
+/// Runs the command.
+///
+/// # Errors
+/// Anything that keeps the run from beginning; nothing was sent then.
+pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
+    let reviewed = args.plan.as_deref().map(read_plan).transpose()?.map(|(plan, _)| plan);
+    let (manifest, _) = context.manifest()?;
+    let overrides = overrides(args, reviewed.as_ref(), &manifest)?;
+    let (ledger, reading, kept) = Ledger::open(&context.workspace.state, args.lock_timeout)?;
+    if let Some(kept) = kept {
+        context
+            .note(&format!("note: an unfinished line was moved to {}", shown(&kept.display().to_string())));
+    }
+    let plan = compute(&manifest, &reading, &overrides);
+    let is_reviewed = args.plan.is_some() || args.digest.is_some();
+    if let Some(reviewed) = &reviewed {
+        check_place(&reviewed.facts, &manifest, &reading.state, &reading.lines)?;
+    }
+    let digest = reviewed.as_ref().map(|plan| &plan.digest).or(args.digest.as_ref());
+    let agreed = digest.map_or(Agreement::Same, |digest| agreement(digest, &plan, &manifest, &reading.state));
+    if agreed == Agreement::Different {
+        return Err(different(context, args, reviewed.as_ref(), &plan, &reading));
+    }
+    if plan.refused {
+        show_plan(context, args, &plan, &reading)?;
+        let refusals = plan.guards.iter().filter(|guard| guard.verdict == crate::plan::Verdict::Refused);
+        let failure = Failure::new(Exit::Refused, "the plan is refused, and nothing was sent");
+        return Err(refusals.fold(failure, |failure, guard| {
+            let failure = failure.because(guard.says.clone());
+            guard.remedy.iter().fold(failure, |failure, remedy| failure.hint(remedy.clone()))
+        }));
+    }
+    if agreed == Agreement::AlreadyApplied {
+        context.note("already applied: nothing of this plan is left to do");
+    }
+    if !plan.has_changes {
+        return nothing_to_do(context, args, &plan, &reading);
+    }
+    approve(context, args, &plan, &reading, is_reviewed)?;
+    let credentials = credentials(&plan, &manifest)?;
+    // A plan that is resumed is still the one that was reviewed: its runs carry the reviewed digest.
+    let plan_digest = digest.cloned().unwrap_or_else(|| plan.digest.clone());
+    let work = work(&plan, &manifest, overrides, plan_digest.clone(), &args.allow_misses, &credentials)?;
+    let report = carry_out(context, args, work, ledger)?;
+    tell(context, args, &report, &plan_digest)
+}
+
+/// What is allowed by name: by the saved plan, and by the flags given now.
+fn overrides(
+    args: &ApplyArgs,
+    reviewed: Option<&Plan>,
+    manifest: &Manifest,
+) -> Result<Vec<Override>, Failure> {
+    let mut overrides = reviewed.map(|plan| plan.overrides.clone()).unwrap_or_default();
+    overrides.extend(args.allow.overrides());
+    for label in &args.allow_misses {
+        if !manifest.apps.contains_key(label) {
+            return Err(Failure::new(
+                Exit::Error,
+                format!("--allow-misses names `{label}`, which is no app of the manifest"),
+            ));
+        }
+        overrides.push(Override { flag: OverrideFlag::AllowMisses, value: label.to_string() });
+    }
+    overrides.sort();
+    overrides.dedup();
+    Ok(overrides)
+}
+
+fn show_plan(context: &Context, args: &ApplyArgs, plan: &Plan, reading: &Reading) -> Result<(), Failure> {
+    let text = text(context, plan, reading, args.full);
+    match args.format {
+        Format::Text => context.print(&text),
+        // stdout is for the one document at the end.
+        Format::Json => {
+            context.note(text.trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn nothing_to_do(
+    context: &Context,
+    args: &ApplyArgs,
+    plan: &Plan,
+    reading: &Reading,
+) -> Result<Exit, Failure> {
+    let report = Report { unsettled: plan.unsettled(), ..Report::empty() };
+    match args.format {
+        Format::Text => context.print(&text(context, plan, reading, args.full))?,
+        Format::Json => context.print(&json(&render::report::document(&report, &plan.digest))?)?,
+    }
+    Ok(report.exit())
+}
+
+/// Asks a person, where nobody has reviewed the plan yet.
+fn approve(
+    context: &Context,
+    args: &ApplyArgs,
+    plan: &Plan,
+    reading: &Reading,
+    is_reviewed: bool,
+) -> Result<(), Failure> {
+    if is_reviewed {
+        return Ok(());
+    }
+    if args.auto_approve {
+        return show_plan(context, args, plan, reading);
+    }
+    if !io::stdin().is_terminal() || !context.stderr.is_terminal {
+        show_plan(context, args, plan, reading)?;
+        return Err(Failure::new(Exit::Error, "there is no terminal to ask at, and nothing was applied")
+            .hint("have a plan reviewed: `larksub plan --out plan.json`, then `larksub apply plan.json`")
+            .hint("or pass the digest of the plan that was reviewed: --digest sha256:…; or --auto-approve"));
+    }
+    show_plan(context, args, plan, reading)?;
+    let loss = match plan.calls {
+        0 => "No call is made; only the state is written.".into(),
+        calls => {
+            let approvals = render::count(calls, "approval", "approvals");
+            format!(
+                "The app receives no further events of {approvals}, and events that are lost never come back."
+            )
+        }
+    };
+    let mut stderr = io::stderr().lock();
+    let asked = write!(stderr, "\n{loss}\nOnly `yes` applies this plan: ").and_then(|()| stderr.flush());
+    let mut answer = String::new();
+    let answered = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
+    if answered.is_ok() && answer.trim() == "yes" {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Error, "not approved, and nothing was applied"))
+}
+
+/// The credentials of the apps that calls are planned for; a plan without calls needs none.
+fn credentials(plan: &Plan, manifest: &Manifest) -> Result<BTreeMap<AppLabel, Credential>, Failure> {
+    let mut tenants: BTreeMap<&AppLabel, BTreeSet<Option<&TenantKey>>> = BTreeMap::new();
+    for call in plan.planned_calls() {
+        tenants.entry(call.app).or_default().insert(call.tenant_key);
+    }
+    let needs = tenants.into_iter().filter_map(|(label, tenants)| {
+        let kind = manifest.apps.get(label)?.kind;
+        Some(Need { label: label.clone(), kind, tenants: tenants.len() })
+    });
+    let needs: Vec<Need> = needs.collect();
+    Ok(credentials::find(&env, &needs, manifest.apps.len())?)
+}
+
+fn work(
+    plan: &Plan,
+    manifest: &Manifest,
+    overrides: Vec<Override>,
+    plan_digest: String,
+    allow_misses: &[AppLabel],
+    credentials: &BTreeMap<AppLabel, Credential>,
+) -> Result<Work, Failure> {
+    let by = author("apply", &env);
+    let mut binds = Vec::new();
+    let mut updates = Vec::new();
+    for update in &plan.updates {
+        match update {
+            Update::Rename { app: label, from: _ } => {
+                let Some(app) = manifest.apps.get(label) else { continue };
+                binds.push(Bind {
+                    at: now(),
+                    app: label.clone(),
+                    app_id: app.identity.app_id.clone(),
+                    base_url: app.identity.base_url.clone(),
+                    kind: app.kind,
+                });
+            }
+            Update::Metadata { app, tenant_key, approval_code, from: _, to } => updates.push(UpdateRecord {
+                at: now(),
+                app: app.clone(),
+                tenant_key: tenant_key.clone(),
+                approval_code: approval_code.clone(),
+                name: to.name.clone().map(Str::from),
+                owner: to.owner.clone().map(Str::from),
+                protect: to.protect,
+            }),
+        }
+    }
+    let forgets = plan.forgets.iter().map(|forget| Forget {
+        at: now(),
+        run: None,
+        app: forget.app.clone(),
+        tenant_key: forget.tenant_key.clone(),
+        approval_code: forget.approval_code.clone(),
+        reason: forget.reason.clone().map(Str::from),
+        by: By::default(),
+    });
+    Ok(Work {
+        plan_digest,
+        overrides,
+        by,
+        binds,
+        updates,
+        forgets: forgets.collect(),
+        lanes: lanes(plan, manifest, allow_misses, credentials)?,
+        unsettled: plan.unsettled(),
+    })
+}
+
+fn lanes(
+    plan: &Plan,
+    manifest: &Manifest,
+    allow_misses: &[AppLabel],
+    credentials: &BTreeMap<AppLabel, Credential>,
+) -> Result<Vec<Lane>, Failure> {
+    let mut apps: BTreeMap<&AppLabel, Rc<feishu::App>> = BTreeMap::new();
+    let mut lanes: BTreeMap<(&AppLabel, Option<&TenantKey>), Lane> = BTreeMap::new();
+    for call in plan.planned_calls() {
+        let (Some(section), Some(credential)) = (manifest.apps.get(call.app), credentials.get(call.app))
+        else {
+            return Err(Failure::new(
+                Exit::Error,
+                format!("the plan calls for app `{}`, which has no section", call.app),
+            ));
+        };
+        let app = apps.entry(call.app).or_insert_with(|| {
+            Rc::new(feishu::App {
+                label: call.app.clone(),
+                app_id: section.identity.app_id.clone(),
+                base_url: section.identity.base_url.clone(),
+                kind: section.kind,
+                credential: credential.clone(),
+            })
+        });
+        let lane = lanes.entry((call.app, call.tenant_key)).or_insert_with(|| Lane {
+            app: Rc::clone(app),
+            tenant_key: call.tenant_key.cloned(),
+            rate_per_minute: section.rate_per_minute,
+            believes_misses: credential.proves_app() || allow_misses.contains(call.app),
+            calls: Vec::new(),
+        });
+        lane.calls.push(Call {
+            approval_code: call.approval_code.clone(),
+            name: call.name.map(ToOwned::to_owned),
+            was_sent: call.was_sent,
+        });
+    }
+    Ok(lanes.into_values().collect())
+}
+
+fn carry_out(context: &Context, args: &ApplyArgs, work: Work, ledger: Ledger) -> Result<Report, Failure> {
+    let cannot =
+        |error: io::Error| Failure::new(Exit::Error, "the run cannot begin").because(error.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let client = Client::new(Http::new(args.ca_bundle.clone()));
+    let mut progress = Progress::new(context, args.format == Format::Text);
+    let report = runtime.block_on(async {
+        let (stop, signals) = watch::channel(None);
+        let watcher = tokio::spawn(watch_signals(stop)?);
+        let (events, mut shown) = mpsc::unbounded_channel();
+        let running = async {
+            let events = events;
+            apply::run(work, &client, ledger, now, &events, signals).await
+        };
+        let showing = async {
+            while let Some(event) = shown.recv().await {
+                progress.show(&event);
+            }
+        };
+        let (report, ()) = tokio::join!(running, showing);
+        watcher.abort();
+        Ok(report)
+    });
+    progress.end();
+    report.map_err(cannot)
+}
+
+/// The first signal ends the run cleanly; the second ends the process at once. The ledger is readable all the same.
+fn watch_signals(stop: watch::Sender<Option<Signal>>) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        loop {
+            let (signal, exit) = tokio::select! {
+                _ = interrupt.recv() => (Signal::Interrupt, Exit::Interrupted),
+                _ = terminate.recv() => (Signal::Terminate, Exit::Terminated),
+            };
+            if stop.borrow().is_some() {
+                std::process::exit(exit.code().into());
+            }
+            let _ =
+                writeln!(io::stderr(), "\nstopping: no new call; what is in flight has 5 s (again: at once)");
+            stop.send_replace(Some(signal));
+        }
+    })
+}
+
+fn tell(context: &Context, args: &ApplyArgs, report: &Report, plan_digest: &str) -> Result<Exit, Failure> {
+    if let Some(unrecorded) = &report.unrecorded {
+        let text = render::report::unrecorded(unrecorded, context.stderr.paint);
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+    let text = match args.format {
+        Format::Text => render::report::summary(report, context.stdout.paint),
+        Format::Json => json(&render::report::document(report, plan_digest))?,
+    };
+    // The ledger tells what was done; a result that cannot be printed must not hide it.
+    let printed = context.print(&text);
+    match report.exit() {
+        Exit::Done => printed.map(|()| Exit::Done),
+        exit => Ok(exit),
+    }
+}
+
+/// Another digest than the reviewed one: what differs, and what to do.
+fn different(
+    context: &Context,
+    args: &ApplyArgs,
+    reviewed: Option<&Plan>,
+    fresh: &Plan,
+    reading: &Reading,
+) -> Failure {
+    let was = reviewed.map(|plan| plan.digest.as_str()).or(args.digest.as_deref()).unwrap_or_default();
+    let failure =
+        Failure::new(Exit::Refused, "what would happen now is not what was reviewed; nothing was sent")
+            .because(format!("reviewed {was}"))
+            .because(format!("now      {}", fresh.digest));
+    match reviewed {
+        Some(reviewed) => context.note(&render::plan::difference(reviewed, fresh, context.stderr.paint)),
+        None => context.note(text(context, fresh, reading, args.full).trim_end()),
+    }
+    failure.hint("plan again, and have that plan reviewed; no flag overrides this")
+}

@@ -1,0 +1,78 @@
+//! `larksub init`: a starter manifest where there is none, and an empty state.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+
+use uuid::Uuid;
+
+use super::{Context, env};
+use crate::error::{Exit, Failure};
+use crate::state::record::{FORMAT, Init, VERSION};
+use crate::state::{Record, ledger};
+use crate::text::shown;
+use crate::workspace::{MANIFEST, author, now};
+
+const STARTER: &str = r#"# What this repository keeps subscribed. `larksub plan` shows what would be dropped.
+
+[policy]
+max_drops = 50               # the most drops in one plan
+max_drop_percent = 30        # … and of one app's subscriptions, once it has 10
+
+[apps.hr]
+app_id = "cli_0000000000000000"    # the app's id in the developer console
+brand = "feishu"                   # or "lark"
+
+# [[apps.hr.subscriptions]]
+# approval_code = "7C468A54-8745-2245-9675-08B7C63E7A85"
+# name = "Leave request"
+# owner = "people-platform"
+"#;
+
+/// Runs the command.
+///
+/// # Errors
+/// There is a state already, or something cannot be written.
+pub fn run(context: &Context) -> Result<Exit, Failure> {
+    let workspace = &context.workspace;
+    let state = &workspace.state;
+    if state.symlink_metadata().is_ok() {
+        return Err(ledger::LedgerError::Exists { path: state.clone() }.into());
+    }
+    let manifest = if workspace.manifest.is_dir() {
+        workspace.manifest.join(MANIFEST)
+    } else {
+        workspace.manifest.clone()
+    };
+    let is_there = workspace.manifest_sources().is_ok();
+    let mut said = String::new();
+    let shown_path = |path: &std::path::Path| shown(&path.display().to_string()).into_owned();
+    if is_there {
+        said.push_str(&format!("{}: kept as it is\n", shown_path(&workspace.manifest)));
+    } else {
+        let written = OpenOptions::new().write(true).create_new(true).open(&manifest);
+        match written.and_then(|mut file| file.write_all(STARTER.as_bytes())) {
+            Ok(()) => said.push_str(&format!("{}: a starter manifest\n", shown_path(&manifest))),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                said.push_str(&format!("{}: kept as it is\n", shown_path(&manifest)));
+            }
+            Err(error) => {
+                let title = format!("{} cannot be written", shown_path(&manifest));
+                return Err(Failure::new(Exit::Error, title).because(error.to_string()));
+            }
+        }
+    }
+    let init = Init {
+        at: now(),
+        format: FORMAT.into(),
+        version: VERSION,
+        lineage: Uuid::new_v4(),
+        by: author("init", &env),
+    };
+    ledger::create(state, &[Record::Init(init)])?;
+    said.push_str(&format!("{}: an empty state\n", shown_path(state)));
+    context.print(&said)?;
+    context.note(
+        "next: declare subscriptions in the manifest, `larksub import` those that exist, `larksub plan`",
+    );
+    Ok(Exit::Done)
+}

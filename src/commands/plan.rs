@@ -1,0 +1,87 @@
+//! `larksub plan`: what would be dropped. Neither network nor credential, and nothing written but `--out`.
+
+use super::{Context, write_file};
+use crate::cli::{PlanArgs, PlanFormat};
+use crate::error::{Exit, Failure};
+use crate::manifest::Manifest;
+use crate::pace;
+use crate::plan::{self, Plan, merge, saved};
+use crate::render;
+use crate::state::{Override, Reading};
+use crate::text::shown;
+
+/// Runs the command.
+///
+/// # Errors
+/// Manifest or state are refused, or the plan cannot be saved.
+pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
+    let (manifest, _) = context.manifest()?;
+    let reading = context.state()?;
+    let plan = compute(&manifest, &reading, &args.allow.overrides());
+    let document =
+        if args.out.is_some() || args.format == PlanFormat::Json { document(&plan)? } else { String::new() };
+    if let Some(path) = &args.out {
+        write_file(path, &document)?;
+    }
+    match args.format {
+        PlanFormat::Text => context.print(&text(context, &plan, &reading, args.full))?,
+        PlanFormat::Diff => context.print(&diff(context, &manifest, &reading))?,
+        PlanFormat::Json => context.print(&document)?,
+    }
+    if let Some(path) = &args.out {
+        let path = shown(&path.display().to_string()).into_owned();
+        context.note(&format!("saved: {path}; `larksub apply {path}` does exactly this, or nothing"));
+    }
+    Ok(exit(&plan, args.detailed_exitcode))
+}
+
+/// The plan with its estimated time.
+pub fn compute(manifest: &Manifest, reading: &Reading, overrides: &[Override]) -> Plan {
+    let mut plan = plan::compute(manifest, &reading.state, &reading.lines, overrides);
+    plan.estimate_s = estimate(manifest, &plan);
+    plan
+}
+
+/// The plan as people read it, with the state it was made from.
+pub fn text(context: &Context, plan: &Plan, reading: &Reading, full: bool) -> String {
+    let path = context.workspace.state.display().to_string();
+    let origin = render::plan::Origin {
+        path: &path,
+        written_at: reading.state.written_at,
+        written_by: &reading.state.written_by,
+    };
+    render::plan::text(plan, Some(&origin), context.layout(full))
+}
+
+fn diff(context: &Context, manifest: &Manifest, reading: &Reading) -> String {
+    let rows = merge::rows(manifest, &reading.state);
+    let tracked = format!("{} (line {})", context.workspace.state.display(), reading.state.serial);
+    let declared = context.workspace.manifest.display().to_string();
+    render::diff::unified(&rows, &tracked, &declared, context.stdout.paint)
+}
+
+fn document(plan: &Plan) -> Result<String, Failure> {
+    saved::write(plan).map_err(|error| {
+        Failure::new(Exit::Error, "the plan cannot be written as JSON").because(error.to_string())
+    })
+}
+
+fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {
+    let mut lanes: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
+    for call in plan.planned_calls() {
+        *lanes.entry((call.app, call.tenant_key)).or_default() += 1;
+    }
+    let rate = |app| manifest.apps.get(app).map_or(1, |app: &crate::manifest::App| app.rate_per_minute);
+    let time = pace::estimate(lanes.into_iter().map(|((app, _), calls)| (calls, rate(app))));
+    time.as_secs_f64().ceil() as u64
+}
+
+fn exit(plan: &Plan, detailed: bool) -> Exit {
+    if plan.refused {
+        Exit::Refused
+    } else if detailed && plan.has_changes {
+        Exit::Changes
+    } else {
+        Exit::Done
+    }
+}

@@ -1,0 +1,104 @@
+//! What is seen while a run goes on: a bar on a terminal, a line now and then elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::Instant;
+
+use super::{Context, Verbosity};
+use crate::render::{self, time};
+use crate::report::Event;
+use crate::text::shown;
+
+/// How often a line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// The progress of one run.
+pub struct Progress<'a> {
+    context: &'a Context,
+    bar: ProgressBar,
+    calls: u64,
+    done: u64,
+    last_line: Instant,
+    prints_outcomes: bool,
+}
+
+impl<'a> Progress<'a> {
+    /// `prints_outcomes` says whether stdout takes a line for each outcome.
+    pub fn new(context: &'a Context, prints_outcomes: bool) -> Self {
+        let has_bar = context.stderr.is_terminal && context.verbosity > Verbosity::Quiet;
+        let target = if has_bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        // The template is a constant of ours; without it the bar is merely plainer.
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        Self { context, bar, calls: 0, done: 0, last_line: Instant::now(), prints_outcomes }
+    }
+
+    /// Shows one event.
+    pub fn show(&mut self, event: &Event) {
+        let (stdout, stderr) = (self.context.stdout.paint, self.context.stderr.paint);
+        match event {
+            Event::Started { calls, estimate } => {
+                self.calls = *calls;
+                self.bar.set_length(*calls);
+                self.ahead(*estimate);
+                if *calls > 0 {
+                    let calls = render::count(*calls, "call", "calls");
+                    self.line(&format!("{calls}, {}", time::estimate(estimate.as_secs_f64().ceil() as u64)));
+                }
+            }
+            Event::Settled { settled, remaining } => {
+                self.done += 1;
+                if self.prints_outcomes {
+                    let line = format!("{}\n", render::report::outcome(settled, stdout));
+                    // The ledger holds it; a reader that has gone must not stop the run.
+                    let _ = self.bar.suspend(|| self.context.print(&line));
+                }
+                self.bar.set_position(self.done);
+                self.ahead(*remaining);
+                if self.last_line.elapsed() >= LINE_EVERY && self.done < self.calls {
+                    self.last_line = Instant::now();
+                    let left = time::estimate(remaining.as_secs_f64().ceil() as u64);
+                    self.line(&format!("{} of {} calls, {left} to go", self.done, self.calls));
+                }
+            }
+            Event::Paused { app, tenant_key, pause, remaining } => {
+                let tenant = tenant_key.as_ref().map_or(String::new(), |tenant| format!("/{tenant}"));
+                let text = format!(
+                    "{app}{tenant}: the platform's rate limit; nothing is sent for {} s",
+                    pause.as_secs()
+                );
+                self.bar.suspend(|| self.context.note(&text));
+                self.ahead(*remaining);
+            }
+            Event::Stopped(stopped) => {
+                let text = render::report::stopped(stopped, stderr);
+                // An error is said however quiet the run is.
+                self.bar.suspend(|| eprint_line(&text));
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end(self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn ahead(&self, remaining: Duration) {
+        let left = time::estimate(remaining.as_secs_f64().ceil() as u64);
+        self.bar.set_message(shown(&left).into_owned());
+    }
+
+    fn line(&self, text: &str) {
+        if self.bar.is_hidden() {
+            self.context.note(text);
+        }
+    }
+}
+
+fn eprint_line(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

@@ -1,0 +1,80 @@
+//! `larksub show`: a saved plan, or the state. Nothing is written, and a newer state is shown as far as it goes.
+
+use std::path::Path;
+
+use super::Context;
+use crate::cli::{Format, ShowArgs};
+use crate::error::{Exit, Failure};
+use crate::plan::{Plan, saved};
+use crate::render;
+use crate::state::{Contains, ledger::read_file};
+use crate::text::shown;
+
+/// Runs the command.
+///
+/// # Errors
+/// The plan or the state cannot be read.
+pub fn run(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
+    match &args.plan {
+        Some(path) => show_plan(context, path, args)?,
+        None => show_state(context, args)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a saved plan.
+///
+/// # Errors
+/// It cannot be read, is something else, or was changed.
+pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
+    let place = shown(&path.display().to_string()).into_owned();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Error, format!("the plan {place} cannot be read")).because(error.to_string())
+    })?;
+    let plan = saved::read(&text).map_err(|error| {
+        let failure = Failure::from(error);
+        Failure { title: format!("{place}: {}", failure.title), ..failure }
+    })?;
+    Ok((plan, text))
+}
+
+fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Failure> {
+    let (plan, text) = read_plan(path)?;
+    // The plan stands for itself; a state that happens to be here only tells whether it is stale.
+    if let Ok(reading) = read_file(&context.workspace.state) {
+        let crc = u32::from_str_radix(&plan.facts.tail_crc, 16).unwrap_or_default();
+        let is_here = plan.facts.lineage == reading.state.lineage;
+        let moved = reading.state.serial != plan.facts.serial;
+        if is_here && (moved || reading.lines.contains(plan.facts.serial, crc) != Contains::Yes) {
+            context.note(&format!(
+                "warning: stale: the plan was made from line {}, and the state has line {} now; `apply` decides by the digest",
+                plan.facts.serial, reading.state.serial
+            ));
+        }
+    }
+    match args.format {
+        Format::Json => context.print(&text),
+        Format::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full))),
+    }
+}
+
+fn show_state(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
+    let reading = context.state_of_any_version()?;
+    match args.format {
+        Format::Json => context.print(&json(&render::state::document(&reading.state, |_| true))?),
+        Format::Text => {
+            let path = context.workspace.state.display().to_string();
+            context.print(&render::state::list(&reading.state, &path, |_| true, context.layout(args.full)))
+        }
+    }
+}
+
+/// A document as indented JSON with a line break at its end.
+///
+/// # Errors
+/// Never for this project's documents.
+pub fn json<T: serde::Serialize>(document: &T) -> Result<String, Failure> {
+    let text = crate::json::pretty(document);
+    let text = text.map_err(|error| Failure::new(Exit::Error, "no JSON").because(error.to_string()))?;
+    Ok(format!("{text}\n"))
+}

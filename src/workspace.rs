@@ -1,0 +1,140 @@
+//! Where the manifest and the state are, and who is at work. The only module that looks for them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+
+use crate::manifest::Source;
+use crate::state::Str;
+use crate::state::record::By;
+
+/// The manifest's name where none is given.
+pub const MANIFEST: &str = "larksub.toml";
+
+/// The state's name where none is given.
+pub const STATE: &str = "larksub.state.jsonl";
+
+/// The paths that a command works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// A manifest file, or a folder of them.
+    pub manifest: PathBuf,
+    /// The state file.
+    pub state: PathBuf,
+}
+
+/// Why a manifest could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// There is nothing.
+    #[error("there is no manifest at {}", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A folder without a manifest in it.
+    #[error("the folder {} has no `*.toml` directly in it", .path.display())]
+    EmptyFolder {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("the manifest {} cannot be read: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Workspace {
+    /// Relative paths are from `folder`; the state stands beside the manifest file, or inside the manifest folder.
+    pub fn new(folder: Option<&Path>, manifest: Option<&Path>, state: Option<&Path>) -> Self {
+        let from = |path: &Path| folder.map_or_else(|| path.to_path_buf(), |folder| folder.join(path));
+        let manifest = from(manifest.unwrap_or(Path::new(MANIFEST)));
+        let state = match state {
+            Some(state) => from(state),
+            None if manifest.is_dir() => manifest.join(STATE),
+            None => manifest.with_file_name(STATE),
+        };
+        Self { manifest, state }
+    }
+
+    /// The texts of the manifest: the file, or the folder's `*.toml` sorted by name, hidden ones left out.
+    ///
+    /// # Errors
+    /// There is none, or one cannot be read.
+    pub fn manifest_sources(&self) -> Result<Vec<Source>, ManifestError> {
+        let path = &self.manifest;
+        let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
+        if !metadata.is_dir() {
+            return Ok(vec![source(path)?]);
+        }
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(path).map_err(|source| read_error(path, source))? {
+            let entry = entry.map_err(|source| read_error(path, source))?;
+            let name = entry.file_name();
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if !is_hidden && name.as_encoded_bytes().ends_with(b".toml") && !entry.path().is_dir() {
+                paths.push(entry.path());
+            }
+        }
+        if paths.is_empty() {
+            return Err(ManifestError::EmptyFolder { path: path.clone() });
+        }
+        paths.sort();
+        paths.iter().map(|path| source(path)).collect()
+    }
+}
+
+fn source(path: &Path) -> Result<Source, ManifestError> {
+    let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
+    Ok(Source { path: path.display().to_string(), bytes })
+}
+
+fn read_error(path: &Path, source: io::Error) -> ManifestError {
+    match source.kind() {
+        io::ErrorKind::NotFound => ManifestError::Missing { path: path.into() },
+        _ => ManifestError::Read { path: path.into(), source },
+    }
+}
+
+/// The wall clock, to the millisecond.
+pub fn now() -> Timestamp {
+    let round = TimestampRound::new().smallest(Unit::Millisecond).mode(RoundMode::Trunc);
+    let now = Timestamp::now();
+    now.round(round).unwrap_or(now)
+}
+
+/// Who is at work, for the records: a CI job by its page and commit where the environment names them, else a
+/// person's process.
+pub fn author(command: &'static str, env: &dyn Fn(&str) -> Option<OsString>) -> By<'static> {
+    let text =
+        |name: &str| env(name).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty());
+    let github = || {
+        let (server, repository) = (text("GITHUB_SERVER_URL")?, text("GITHUB_REPOSITORY")?);
+        Some(format!("{server}/{repository}/actions/runs/{}", text("GITHUB_RUN_ID")?))
+    };
+    let pages = ["CI_JOB_URL", "BUILDKITE_BUILD_URL", "CIRCLE_BUILD_URL", "BUILD_URL"];
+    let commits = ["GITHUB_SHA", "CI_COMMIT_SHA", "BUILDKITE_COMMIT", "CIRCLE_SHA1", "GIT_COMMIT"];
+    let own =
+        |text: Option<String>| text.map(|text| Str::from(crate::text::cut_bytes(&text, 512).to_owned()));
+    if let Some(url) = github().or_else(|| pages.iter().find_map(|name| text(name))) {
+        let commit = commits.iter().find_map(|name| text(name));
+        return By { ci_url: own(Some(url)), commit: own(commit), ..By::default() };
+    }
+    let user = text("USER").or_else(|| text("LOGNAME"));
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    By {
+        user: own(Some(user)),
+        host: own(Some(host)),
+        pid: Some(std::process::id()),
+        command: Some(Str::from(command)),
+        ..By::default()
+    }
+}
