@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{Cli, ColorWhen, Command, Global, StateCommand};
 use crate::error::{Exit, Failure, draw};
@@ -60,8 +60,20 @@ pub enum Verbosity {
     Debug,
 }
 
-/// Runs a command. Whatever is wrong has been printed when this returns.
-pub fn run(cli: &Cli) -> Exit {
+/// Runs the program with these arguments, its own name first. Whatever is to be said has been printed when this
+/// returns.
+pub fn run_from(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => run(&cli),
+        Err(error) => {
+            // Help and version are printed this way, too; a closed stream is no reason to fail.
+            let _ = error.print();
+            if error.use_stderr() { Exit::Error } else { Exit::Done }
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Exit {
     let context = Context::new(&cli.global);
     match dispatch(&context, &cli.command) {
         Ok(exit) => exit,

@@ -272,7 +272,7 @@ fn numbers(measured: &Measured<'_>) -> Vec<Guard> {
     let allowance =
         allowed(measured, OverrideFlag::AllowDrops).filter_map(|value| value.parse::<u64>().ok()).max();
     let mut guards = Vec::new();
-    if let Some(limit) = measured.manifest.policy.max_drops {
+    if let Some(limit) = measured.manifest.policy.max_drops.filter(|_| total > 0) {
         let says = format!("{total} to drop, at most {limit}");
         guards.push(number(
             Rule::MaxDrops,
