@@ -52,7 +52,8 @@ impl<'a> Progress<'a> {
             Event::Settled { settled, remaining } => {
                 self.done += 1;
                 if self.prints_outcomes {
-                    let line = format!("{}\n", render::report::outcome(settled, stdout));
+                    let columns = self.context.layout(false).columns;
+                    let line = format!("{}\n", render::report::outcome(settled, columns, stdout));
                     // The ledger holds it; a reader that has gone must not stop the run.
                     let _ = self.bar.suspend(|| self.context.print(&line));
                 }

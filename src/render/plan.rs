@@ -253,21 +253,22 @@ fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
 }
 
 fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
-    // Wider cells than these stand out of their column rather than push every other line off the screen.
-    const NAME: usize = 32;
-    const OWNER: usize = 20;
     let cells: Vec<[String; 3]> = drops.iter().map(cells).collect();
-    let column = |index: usize, most: usize| {
-        let widths = cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell));
-        widths.map(|width| width.min(most)).max().unwrap_or(0)
-    };
-    let widths = [column(0, 64), column(1, NAME), column(2, OWNER)];
+    let [code_width, name_width, owner_width] = widths(&cells, layout.columns);
     for (drop, [code, name, owner]) in drops.iter().zip(&cells) {
-        let mut line =
-            format!("{}  {}  {}", pad(code, widths[0]), pad(name, widths[1]), pad(owner, widths[2]));
-        let _ = write!(line, "  since {}", time::date(drop.since));
+        let (name, owner) = match layout.columns {
+            Some(_) => (cut(name, name_width), cut(owner, owner_width)),
+            None => (name.as_str().into(), owner.as_str().into()),
+        };
+        let mut line = format!(
+            "{}  {}  {}  since {}",
+            pad(code, code_width),
+            pad(&name, name_width),
+            pad(&owner, owner_width),
+            time::date(drop.since)
+        );
         if let Some(outcome) = drop.outcome {
-            let _ = write!(line, "  ({})", last_try(outcome));
+            let _ = write!(line, "  (last try: {})", outcome.as_str());
         }
         if let Some(reason) = &drop.reason {
             let _ = write!(line, "  # {}", shown(reason));
@@ -276,6 +277,26 @@ fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
             layout.columns.map_or(line.as_str().into(), |columns| cut(&line, columns.saturating_sub(6)));
         let _ = writeln!(out, "    {} {}", layout.paint.loss("-"), layout.paint.loss(line));
     }
+}
+
+/// How wide the columns of code, name and owner are. Where nothing is cut, a cell wider than its column stands out
+/// rather than push every other line aside; on a terminal names and owners share what the code and date leave.
+fn widths(cells: &[[String; 3]], columns: Option<usize>) -> [usize; 3] {
+    const MARGIN_AND_DATE: usize = "    - ".len() + "  ".len() * 3 + "since 2026-01-02".len();
+    let widest =
+        |index: usize| cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell)).max();
+    let widest = |index: usize, most: usize| widest(index).unwrap_or(0).min(most);
+    let code = widest(0, 64);
+    let [name, owner] = [widest(1, 32), widest(2, 20)];
+    let Some(room) = columns.map(|columns| columns.saturating_sub(MARGIN_AND_DATE + code)) else {
+        return [code, name, owner];
+    };
+    if name + owner <= room {
+        return [code, name, owner];
+    }
+    // A name tells more than an owner.
+    let owner = owner.min((room / 3).max(6));
+    [code, name.min(room.saturating_sub(owner).max(8)), owner]
 }
 
 fn cells(drop: &Drop) -> [String; 3] {
@@ -294,10 +315,6 @@ fn cells(drop: &Drop) -> [String; 3] {
         text.as_deref().map_or(none.into(), |text| shown(text).into_owned())
     };
     [approval_code.to_string(), shown_or(name, "(no name)"), shown_or(owner, "(no owner)")]
-}
-
-fn last_try(outcome: OutcomeKind) -> String {
-    format!("last try: {}", outcome.as_str())
 }
 
 fn guards(plan: &Plan, paint: Paint, out: &mut String) {

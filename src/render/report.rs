@@ -9,19 +9,13 @@ use super::{Paint, count, grouped};
 use crate::report::{Report, Settled, Stopped, Unrecorded};
 use crate::state::OutcomeKind;
 use crate::subscription::TenantKey;
-use crate::text::{pad, shown};
+use crate::text::{cut, pad, shown};
 
-/// One outcome on one line, without a line break.
-pub fn outcome(settled: &Settled, paint: Paint) -> String {
+/// One outcome on one line, without a line break. Where it needs no attention it is cut to the terminal's columns.
+pub fn outcome(settled: &Settled, columns: Option<usize>, paint: Paint) -> String {
     let Settled { key, name, kind, code, msg, log_id, http_status, attempts, reason } = settled;
-    // As wide as the longest word.
-    let word = pad(kind.as_str(), 20);
-    let word = match kind {
-        OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed => paint.good(word),
-        OutcomeKind::NotFound | OutcomeKind::Unknown => paint.doubt(word),
-        OutcomeKind::Failed => paint.bad(word),
-    };
-    let mut line = format!("{word} {key}");
+    let needs_attention = !matches!(kind, OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed);
+    let mut line = key.to_string();
     if let Some(name) = name {
         let _ = write!(line, "  {}", shown(name));
     }
@@ -29,7 +23,7 @@ pub fn outcome(settled: &Settled, paint: Paint) -> String {
     if let Some(code) = code.filter(|code| *code != 0) {
         facts.push(format!("code {code}"));
     }
-    if !matches!(kind, OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed) {
+    if needs_attention {
         facts.extend(msg.as_deref().map(|msg| format!("\"{}\"", shown(msg))));
         facts.extend(http_status.map(|status| format!("HTTP {status}")));
         facts.extend(log_id.as_deref().map(|log_id| format!("log id {}", shown(log_id))));
@@ -41,8 +35,21 @@ pub fn outcome(settled: &Settled, paint: Paint) -> String {
     if !facts.is_empty() {
         let _ = write!(line, "  ({})", facts.join(", "));
     }
-    line
+    let line = match columns {
+        Some(columns) if !needs_attention => cut(&line, columns.saturating_sub(WORD + 1)),
+        _ => line.as_str().into(),
+    };
+    let word = pad(kind.as_str(), WORD);
+    let word = match kind {
+        OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed => paint.good(word),
+        OutcomeKind::NotFound | OutcomeKind::Unknown => paint.doubt(word),
+        OutcomeKind::Failed => paint.bad(word),
+    };
+    format!("{word} {line}")
 }
+
+/// As wide as the longest word for an outcome.
+const WORD: usize = "already_unsubscribed".len();
 
 /// Why an app or a tenant sends nothing more, with what to do.
 pub fn stopped(stopped: &Stopped, paint: Paint) -> String {
@@ -143,7 +150,7 @@ pub fn unrecorded(unrecorded: &Unrecorded, paint: Paint) -> String {
         );
     }
     for settled in outcomes {
-        let _ = writeln!(out, "    {}", outcome(settled, Paint::Plain));
+        let _ = writeln!(out, "    {}", outcome(settled, None, Paint::Plain));
     }
     let _ = writeln!(
         out,
