@@ -18,16 +18,15 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use halt::Halt;
+pub use halt::{Halt, Stop};
 pub use recorder::Recorder;
 
 use crate::feishu::{App, Client, Platform, StopScope, TokenError};
 use crate::pace::{Bucket, estimate};
-use crate::report::{Event, Report, Settled, Signal, Stopped};
+use crate::report::{Event, Report, Settled, Stopped};
 use crate::state::record::{Bind, By, End, Forget, Run, Update};
 use crate::state::{How, Ledger, Override, Record};
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
@@ -110,17 +109,17 @@ impl<P> Shared<'_, P> {
 
 /// Carries the work out. `now` is the wall clock of the records; everything that waits does so on tokio's clock.
 ///
-/// Events are sent as things become durable. A value of `signal` ends the run cleanly.
+/// Events are sent as things become durable. `stop` says what ends the run cleanly.
 pub async fn run<P: Platform>(
     work: Work,
     client: &Client<P>,
     ledger: Ledger,
     now: fn() -> Timestamp,
     events: &UnboundedSender<Event>,
-    signal: watch::Receiver<Option<Signal>>,
+    stop: Stop,
 ) -> Report {
     let mut report = Report { unsettled: work.unsettled, ..Report::empty() };
-    let halt = Halt::new(signal);
+    let halt = Halt::new(stop);
     let refused = tokio::select! {
         refused = authorize(&work.lanes, client) => refused,
         () = halt.signalled() => Vec::new(),
@@ -207,7 +206,8 @@ async fn recorded<P: Platform>(
     if let Err(cause) = recorder.record(first).await {
         report.how = How::Failed;
         report.pending = lanes.iter().flat_map(|lane| lane.calls.iter().map(|call| lane.key(call))).collect();
-        report.unrecorded = Some(crate::report::Unrecorded { cause, outcomes: Vec::new() });
+        report.unrecorded =
+            Some(crate::report::Unrecorded { cause, outcomes: Vec::new(), records: Vec::new() });
         return report;
     }
     report.run = Some(run);
@@ -235,7 +235,8 @@ async fn recorded<P: Platform>(
     if report.unrecorded.is_none() {
         let end = Record::End(End { at: now(), run, how: report.how });
         if let Err(cause) = recorder.record(vec![end]).await {
-            report.unrecorded = Some(crate::report::Unrecorded { cause, outcomes: Vec::new() });
+            report.unrecorded =
+                Some(crate::report::Unrecorded { cause, outcomes: Vec::new(), records: Vec::new() });
         }
     }
     report

@@ -53,6 +53,9 @@ pub struct Global {
     /// The state file [default: larksub.state.jsonl beside the manifest]
     #[arg(long, value_name = "PATH", env = "LARKSUB_STATE", global = true)]
     pub state: Option<PathBuf>,
+    /// Write to a state on a network file system, because its locks are known to be real
+    #[arg(long, global = true, hide_short_help = true)]
+    pub allow_network_lock: bool,
     /// When to use colour; NO_COLOR is honoured
     #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
     pub color: ColorWhen,
@@ -310,6 +313,41 @@ The subscription itself is untouched: if it lives, its events go on. A protected
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Show what happened, and under which plan: to one subscription, or to all
+    #[command(after_help = "Examples:
+  larksub state history
+  larksub state history hr/7C468A54-8745-2245-9675-08B7C63E7A85
+  larksub state history --format json | jq '.entries[] | select(.kind == \"unsubscribed\")'")]
+    History {
+        /// `label/CODE`, or `label/tenant/CODE` in a store app
+        key: Option<SubscriptionKey>,
+        /// The form it is printed in
+        #[arg(long, value_name = "F", default_value = "text")]
+        format: Format,
+    },
+    /// Keep what a damaged state can prove, or add what another copy of it knows
+    #[command(after_help = "Examples:
+  larksub state repair                               a ledger that is refused as damaged
+  larksub state repair --merge old.state.jsonl       two copies that went different ways
+  larksub state repair --recovery job.log            outcomes that an apply could not record
+
+The original is kept beside the state. What cannot be proved is said, and never guessed: whatever a lost line
+tracked or dropped is for a person to settle, with `import` and `state rm`.")]
+    Repair {
+        /// Another copy of the same ledger, whose further lines are added
+        #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
+        merge: Option<PathBuf>,
+        /// A log that holds the recovery lines of an apply; `-` is standard input
+        #[arg(long, value_name = "FILE")]
+        recovery: Option<PathBuf>,
+    },
+    /// Rewrite the state as what it adds up to; the old one is kept beside it
+    #[command(after_help = "Examples:
+  larksub state compact
+
+The new ledger has the same lineage and goes on with the next line number. What happened before is in the old
+one, whose name tells its first and last line.")]
+    Compact,
 }
 
 fn code(text: &str) -> Result<ApprovalCode, String> {

@@ -20,6 +20,7 @@ pub mod cli;
 pub mod commands;
 pub mod credentials;
 pub mod error;
+pub mod failpoint;
 pub mod feishu;
 pub mod json;
 pub mod manifest;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::Exit;
-use crate::state::{How, OutcomeKind};
+use crate::state::{How, OutcomeKind, Record};
 use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 
 /// One thing that happened in a run. What it tells is durable already.
@@ -132,6 +132,9 @@ pub struct Unrecorded {
     pub cause: String,
     /// Which.
     pub outcomes: Vec<Settled>,
+    /// The same as the records that could not be written, in order.
+    #[serde(skip)]
+    pub records: Vec<Record<'static>>,
 }
 
 impl Report {

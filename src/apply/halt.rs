@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rustix::process::{Pid, getppid};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -13,10 +14,20 @@ use crate::subscription::{AppLabel, TenantKey};
 /// How long calls in flight are waited for after a signal.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What ends a run cleanly.
+#[derive(Debug)]
+pub struct Stop {
+    /// A signal, once there is one.
+    pub signal: watch::Receiver<Option<Signal>>,
+    /// The process that must go on living: without it nobody waits for this run any more. None where any may.
+    pub parent: Option<Pid>,
+}
+
 /// Who may still send.
 #[derive(Debug)]
 pub struct Halt {
-    signal: watch::Receiver<Option<Signal>>,
+    stop: Stop,
+    is_orphan: Cell<bool>,
     stopped: RefCell<BTreeSet<(AppLabel, Option<TenantKey>)>>,
     is_broken: Cell<bool>,
     was_cut_short: Cell<bool>,
@@ -24,10 +35,11 @@ pub struct Halt {
 }
 
 impl Halt {
-    /// Nothing is stopped yet; a value of `signal` stops everything.
-    pub fn new(signal: watch::Receiver<Option<Signal>>) -> Self {
+    /// Nothing is stopped yet.
+    pub fn new(stop: Stop) -> Self {
         Self {
-            signal,
+            stop,
+            is_orphan: Cell::new(false),
             stopped: RefCell::default(),
             is_broken: Cell::new(false),
             was_cut_short: Cell::new(false),
@@ -35,9 +47,13 @@ impl Halt {
         }
     }
 
-    /// The signal, once there was one.
+    /// The signal, once there was one; a parent that is gone counts as SIGTERM.
     pub fn signal(&self) -> Option<Signal> {
-        *self.signal.borrow()
+        if self.stop.parent.is_some() && getppid() != self.stop.parent {
+            self.is_orphan.set(true);
+        }
+        let orphaned = self.is_orphan.get().then_some(Signal::Terminate);
+        self.stop.signal.borrow().or(orphaned)
     }
 
     /// Whether a signal kept a call from its verdict.
@@ -115,7 +131,7 @@ impl Halt {
 
     /// Waits for a signal.
     pub async fn signalled(&self) {
-        let mut signal = self.signal.clone();
+        let mut signal = self.stop.signal.clone();
         // A sender that is gone can signal no more.
         if signal.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::settle::settle;
 use super::{Call, Lane, Shared, settled, token_stop};
+use crate::failpoint;
 use crate::feishu::{Answer, Lost, Platform, StopReason, StopScope, Verdict};
 use crate::pace::Bucket;
 use crate::report::{Event, Stopped, Unrecorded};
@@ -82,7 +83,7 @@ async fn write<P>(
             approval_code: call.approval_code.clone(),
         })
     });
-    let records: Vec<Record<'static>> = outcome.into_iter().chain(intent).collect();
+    let records: Vec<Record<'static>> = outcome.clone().into_iter().chain(intent).collect();
     if records.is_empty() {
         return true;
     }
@@ -98,9 +99,10 @@ async fn write<P>(
             true
         }
         Err(cause) => {
-            let unrecorded =
-                report.unrecorded.get_or_insert_with(|| Unrecorded { cause, outcomes: Vec::new() });
+            let none = || Unrecorded { cause, outcomes: Vec::new(), records: Vec::new() };
+            let unrecorded = report.unrecorded.get_or_insert_with(none);
             unrecorded.outcomes.extend(told);
+            unrecorded.records.extend(outcome);
             shared.halt.break_off();
             false
         }
@@ -139,6 +141,8 @@ async fn send<P: Platform>(
     };
     loop {
         tries.attempts += 1;
+        // Both are places to die in a test: the call is due, and it is done but not recorded.
+        let _ = failpoint::hit("send");
         let sending = shared.client.unsubscribe(&lane.app, tenant, &call.approval_code);
         let Some(answer) = shared.halt.within_grace(sending).await else {
             shared.halt.note_cut_short();
@@ -150,6 +154,7 @@ async fn send<P: Platform>(
                 Some("interrupted before the answer came".into()),
             );
         };
+        let _ = failpoint::hit("answered");
         if !matches!(answer.verdict, Verdict::RateLimited { .. }) {
             streaks.rate_limits = 0;
         }

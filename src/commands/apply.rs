@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use super::plan::{compute, text};
 use super::progress::Progress;
 use super::show::{json, read_plan};
 use super::{Context, env};
-use crate::apply::{self, Call, Lane, Work};
+use crate::apply::{self, Call, Lane, Stop, Work};
 use crate::cli::{ApplyArgs, Format};
 use crate::credentials::{self, Credential, Need};
 use crate::error::{Exit, Failure};
@@ -24,7 +25,6 @@ use crate::report::{Report, Signal};
 use crate::state::record::{Bind, By, Forget, Update as UpdateRecord};
 use crate::state::{Ledger, Override, OverrideFlag, Reading, Str};
 use crate::subscription::{AppLabel, TenantKey};
-use crate::text::shown;
 use crate::workspace::{author, now};
 
 /// Runs the command.
@@ -35,11 +35,7 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     let reviewed = args.plan.as_deref().map(read_plan).transpose()?.map(|(plan, _)| plan);
     let (manifest, _) = context.manifest()?;
     let overrides = overrides(args, reviewed.as_ref(), &manifest)?;
-    let (ledger, reading, kept) = Ledger::open(&context.workspace.state, args.lock_timeout)?;
-    if let Some(kept) = kept {
-        context
-            .note(&format!("note: an unfinished line was moved to {}", shown(&kept.display().to_string())));
-    }
+    let (mut ledger, reading) = context.ledger(args.lock_timeout)?;
     let plan = compute(&manifest, &reading, &overrides);
     let is_reviewed = args.plan.is_some() || args.digest.is_some();
     if let Some(reviewed) = &reviewed {
@@ -70,8 +66,13 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     // A plan that is resumed is still the one that was reviewed: its runs carry the reviewed digest.
     let plan_digest = digest.cloned().unwrap_or_else(|| plan.digest.clone());
     let work = work(&plan, &manifest, overrides, plan_digest.clone(), &args.allow_misses, &credentials)?;
+    // Two lines a call, and the first and the last of the run: a full disk is found before the first call.
+    let calls: usize = work.lanes.iter().map(|lane| lane.calls.len()).sum();
+    if calls > 0 {
+        ledger.reserve(calls as u64 * 2 + 2)?;
+    }
     let report = carry_out(context, args, work, ledger)?;
-    tell(context, args, &report, &plan_digest)
+    tell(context, args, &report, &plan_digest, reading.state.lineage)
 }
 
 /// What is allowed by name: by the saved plan, and by the flags given now.
@@ -279,12 +280,14 @@ fn carry_out(context: &Context, args: &ApplyArgs, work: Work, ledger: Ledger) ->
     let client = Client::new(Http::new(args.ca_bundle.clone()));
     let mut progress = Progress::new(context, args.format == Format::Text);
     let report = runtime.block_on(async {
+        // A CI job that was killed must not leave an orphan that goes on dropping.
+        let parent = env("CI").and_then(|_| rustix::process::getppid());
         let (stop, signals) = watch::channel(None);
         let watcher = tokio::spawn(watch_signals(stop)?);
         let (events, mut shown) = mpsc::unbounded_channel();
         let running = async {
             let events = events;
-            apply::run(work, &client, ledger, now, &events, signals).await
+            apply::run(work, &client, ledger, now, &events, Stop { signal: signals, parent }).await
         };
         let showing = async {
             while let Some(event) = shown.recv().await {
@@ -319,9 +322,15 @@ fn watch_signals(stop: watch::Sender<Option<Signal>>) -> io::Result<impl Future<
     })
 }
 
-fn tell(context: &Context, args: &ApplyArgs, report: &Report, plan_digest: &str) -> Result<Exit, Failure> {
+fn tell(
+    context: &Context,
+    args: &ApplyArgs,
+    report: &Report,
+    plan_digest: &str,
+    lineage: Uuid,
+) -> Result<Exit, Failure> {
     if let Some(unrecorded) = &report.unrecorded {
-        let text = render::report::unrecorded(unrecorded, context.stderr.paint);
+        let text = render::report::unrecorded(unrecorded, lineage, context.stderr.paint);
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
     let text = match args.format {

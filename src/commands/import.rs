@@ -3,21 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
-use std::time::Duration;
 
-use super::{Context, env};
+use super::{Context, LOCK_WAIT, env};
 use crate::cli::ImportArgs;
 use crate::error::{Exit, Failure};
 use crate::manifest::{self, Manifest};
 use crate::render::{count, time};
 use crate::state::record::{Bind, By, Track};
-use crate::state::{AppIndex, Ledger, Record, State, Status, Str};
+use crate::state::{AppIndex, Record, State, Status, Str};
 use crate::subscription::{AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 use crate::text::shown;
 use crate::workspace::{author, now};
-
-/// How long another command's lock is waited for.
-const LOCK_WAIT: Duration = Duration::from_millis(200);
 
 /// Runs the command.
 ///
@@ -26,11 +22,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(200);
 pub fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
     let (manifest, _) = context.manifest()?;
     let wanted = wanted(&manifest, args)?;
-    let (mut ledger, reading, kept) = Ledger::open(&context.workspace.state, LOCK_WAIT)?;
-    if let Some(kept) = kept {
-        context
-            .note(&format!("note: an unfinished line was moved to {}", shown(&kept.display().to_string())));
-    }
+    let (mut ledger, reading) = context.ledger(LOCK_WAIT)?;
     let by = author("import", &env);
     let import = import(&manifest, &reading.state, &wanted, args.declared, &by)?;
     ledger.append_each(&import.records)?;

@@ -1,10 +1,13 @@
 //! One file a command: each wires the rooms below it and prints.
 
 pub mod apply;
+pub mod compact;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod plan;
 pub mod progress;
+pub mod repair;
 pub mod sandbox;
 pub mod show;
 pub mod state;
@@ -13,6 +16,7 @@ pub mod validate;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -20,8 +24,9 @@ use crate::cli::{Cli, ColorWhen, Command, Global, StateCommand};
 use crate::error::{Exit, Failure, draw};
 use crate::manifest::{self, Manifest, Source};
 use crate::render::{Layout, Paint};
-use crate::state::Reading;
-use crate::state::ledger::{read_file, refuse_newer};
+use crate::state::compact::is_overgrown;
+use crate::state::ledger::{Locking, read_file, refuse_newer};
+use crate::state::{Ledger, Reading};
 use crate::text::shown;
 use crate::workspace::Workspace;
 
@@ -30,6 +35,8 @@ use crate::workspace::Workspace;
 pub struct Context {
     /// Where manifest and state are.
     pub workspace: Workspace,
+    /// Whether a network file system's locks are trusted.
+    pub trusts_network: bool,
     /// What stdout can show.
     pub stdout: Screen,
     /// What stderr can show.
@@ -56,7 +63,7 @@ pub enum Verbosity {
     Normal,
     /// Where things were read from.
     Verbose,
-    /// Every call.
+    /// Every call's answer.
     Debug,
 }
 
@@ -95,6 +102,11 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
         Command::State(StateCommand::List { all, format }) => state::list(context, *all, *format),
         Command::State(StateCommand::Show { key, format }) => state::show(context, key, *format),
         Command::State(StateCommand::Rm { keys, reason }) => state::rm(context, keys, reason),
+        Command::State(StateCommand::History { key, format }) => history::run(context, key.as_ref(), *format),
+        Command::State(StateCommand::Repair { merge, recovery }) => {
+            repair::run(context, merge.as_deref(), recovery.as_deref())
+        }
+        Command::State(StateCommand::Compact) => compact::run(context),
         Command::Sandbox(args) => {
             let tracked = args.state.as_deref().map(|path| state::tracked(context, path)).transpose()?;
             sandbox::run(args, tracked.unwrap_or_default())
@@ -110,10 +122,11 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
 impl Context {
     /// The surroundings that the global options and the process describe.
     pub fn new(global: &Global) -> Self {
-        let Global { folder, manifest, state, color, verbose, quiet } = global;
+        let Global { folder, manifest, state, allow_network_lock, color, verbose, quiet } = global;
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
             workspace: Workspace::new(folder.as_deref(), manifest.as_deref(), state.as_deref()),
+            trusts_network: *allow_network_lock,
             stdout: screen(io::stdout().is_terminal()),
             stderr: screen(io::stderr().is_terminal()),
             verbosity: match (quiet, verbose) {
@@ -210,7 +223,35 @@ impl Context {
         let reading = read_file(path)?;
         self.detail(&format!("state: {}, line {}", shown(&path.display().to_string()), reading.state.serial));
         self.note_tail(&reading);
+        self.note_size(&reading);
         Ok(reading)
+    }
+
+    /// Opens the state for writing, waiting up to `wait` for another command.
+    ///
+    /// # Errors
+    /// It is missing, locked, not writable, something else, damaged, or of a newer version.
+    pub fn ledger(&self, wait: Duration) -> Result<(Ledger, Reading), Failure> {
+        let locking = Locking { wait, trusts_network: self.trusts_network };
+        let (ledger, reading, kept) = Ledger::open(&self.workspace.state, locking)?;
+        if let Some(kept) = kept {
+            self.note(&format!(
+                "note: the state ended in a line that was cut off while it was written; it was moved to {}",
+                shown(&kept.display().to_string())
+            ));
+        }
+        self.note_size(&reading);
+        Ok((ledger, reading))
+    }
+
+    fn note_size(&self, reading: &Reading) {
+        if is_overgrown(reading.lines.count(), &reading.state) {
+            self.note(&format!(
+                "note: {} has {} lines, more than ten times what it adds up to; `larksub state compact` rewrites it",
+                shown(&self.workspace.state.display().to_string()),
+                reading.lines.count()
+            ));
+        }
     }
 
     /// Says that the state ends in something that was never acknowledged, where it does.
@@ -227,6 +268,9 @@ impl Context {
         }
     }
 }
+
+/// How long another command's lock is waited for, where nobody says how long.
+pub const LOCK_WAIT: Duration = Duration::from_millis(200);
 
 /// A variable of the environment.
 pub fn env(name: &str) -> Option<OsString> {

@@ -57,6 +57,10 @@ impl<'a> Progress<'a> {
                     // The ledger holds it; a reader that has gone must not stop the run.
                     let _ = self.bar.suspend(|| self.context.print(&line));
                 }
+                if self.context.verbosity >= Verbosity::Debug {
+                    let text = render::report::facts(settled);
+                    self.bar.suspend(|| self.context.note(&text));
+                }
                 self.bar.set_position(self.done);
                 self.ahead(*remaining);
                 if self.last_line.elapsed() >= LINE_EVERY && self.done < self.calls {

@@ -1,10 +1,9 @@
 //! `larksub state …`: looking into the state, and correcting it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::show::json;
-use super::{Context, env};
+use super::{Context, LOCK_WAIT, env};
 use crate::cli::Format;
 use crate::error::{Exit, Failure};
 use crate::manifest::{self, Manifest};
@@ -12,13 +11,9 @@ use crate::render;
 use crate::sandbox::Tracked;
 use crate::state::ledger::{read_file, refuse_newer};
 use crate::state::record::Forget;
-use crate::state::{AppIndex, Id, Ledger, Record, State, Status, Str};
+use crate::state::{AppIndex, Id, Record, State, Status, Str};
 use crate::subscription::SubscriptionKey;
-use crate::text::shown;
 use crate::workspace::{author, now};
-
-/// How long another command's lock is waited for.
-const LOCK_WAIT: Duration = Duration::from_millis(200);
 
 /// `larksub state list`
 ///
@@ -68,11 +63,7 @@ pub fn rm(context: &Context, keys: &[SubscriptionKey], reason: &str) -> Result<E
         return Err(Failure::new(Exit::Error, "the reason is empty")
             .hint("say why: it is all that the ledger will tell"));
     }
-    let (mut ledger, reading, kept) = Ledger::open(&context.workspace.state, LOCK_WAIT)?;
-    if let Some(kept) = kept {
-        context
-            .note(&format!("note: an unfinished line was moved to {}", shown(&kept.display().to_string())));
-    }
+    let (mut ledger, reading) = context.ledger(LOCK_WAIT)?;
     let state = &reading.state;
     let manifest = manifest(context);
     let by = author("state rm", &env);
@@ -139,13 +130,13 @@ pub fn tracked(context: &Context, path: &Path) -> Result<Vec<Tracked>, Failure> 
 }
 
 /// The manifest, where it is there and right: only for its labels.
-fn manifest(context: &Context) -> Option<Manifest> {
+pub fn manifest(context: &Context) -> Option<Manifest> {
     let sources = context.workspace.manifest_sources().ok()?;
     manifest::parse(&sources).ok()
 }
 
 /// The subscription of a key; its label is the manifest's, else the state's.
-fn find(state: &State, manifest: Option<&Manifest>, key: &SubscriptionKey) -> Option<Id> {
+pub fn find(state: &State, manifest: Option<&Manifest>, key: &SubscriptionKey) -> Option<Id> {
     let declared = manifest.and_then(|manifest| manifest.apps.get(&key.app));
     let declared = declared.and_then(|app| state.app_of(&app.identity)).map(|(index, _)| index);
     let app: AppIndex = declared.or_else(|| state.app_labelled(&key.app).map(|(index, _)| index))?;

@@ -45,6 +45,9 @@ impl From<LedgerError> for Failure {
                 };
                 failure.hint("run this again when that one has ended, or wait for it: --lock-timeout 30s (apply)")
             }
+            LedgerError::Network { .. } => Self::new(Exit::Error, title)
+                .hint("two machines could write to it at once, and neither would know: keep it on a local disk")
+                .hint("where you know that its locks are real: --allow-network-lock"),
             LedgerError::Write { .. } => Self::new(Exit::Unwritable, title)
                 .hint("without a record nothing is sent: make room, or give this user the right to write there"),
         }
@@ -59,7 +62,7 @@ fn unreadable(failure: Failure, why: &Unreadable) -> Failure {
         Unreadable::Foreign(_) => failure.hint("nothing was changed; name the right file with --state"),
         Unreadable::Damaged { .. } => failure
             .hint("nothing was changed, and nothing is believed of what follows that line")
-            .hint("restore the file from its backup or version control; every line up to the damage can still be trusted"),
+            .hint("restore the file from its backup or version control; or `larksub state repair` keeps what can be proved"),
     }
 }
 

@@ -133,7 +133,7 @@ fn drop_of(row: &Row<'_>, tracked: &state::Subscription) -> Drop {
         outcome: tracked
             .outcome
             .as_ref()
-            .filter(|outcome| outcome.at >= tracked.since)
+            .filter(|outcome| outcome.generation == tracked.generation)
             .map(|outcome| outcome.kind),
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{Layout, Paint, count, time};
 use crate::plan::{AppFacts, Drop, Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
-use crate::state::{By, OutcomeKind, Status};
+use crate::state::{By, Status};
 use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 use crate::text::{cut, pad, shown, width};
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Paint, count, grouped};
 use crate::report::{Report, Settled, Stopped, Unrecorded};
-use crate::state::OutcomeKind;
+use crate::state::{OutcomeKind, recovery};
 use crate::subscription::TenantKey;
 use crate::text::{cut, pad, shown};
 
@@ -46,6 +46,17 @@ pub fn outcome(settled: &Settled, columns: Option<usize>, paint: Paint) -> Strin
         OutcomeKind::Failed => paint.bad(word),
     };
     format!("{word} {line}")
+}
+
+/// All that is known of a call's last answer, on one line.
+pub fn facts(settled: &Settled) -> String {
+    let Settled { key, name: _, kind: _, code, msg, log_id, http_status, attempts, reason: _ } = settled;
+    let mut facts = vec![count(u64::from(*attempts), "try", "tries")];
+    facts.extend(http_status.map(|status| format!("HTTP {status}")));
+    facts.extend(code.map(|code| format!("code {code}")));
+    facts.extend(msg.as_deref().map(|msg| format!("\"{}\"", shown(msg))));
+    facts.extend(log_id.as_deref().map(|log_id| format!("log id {}", shown(log_id))));
+    format!("unsubscribe {key}: {}", facts.join(", "))
 }
 
 /// As wide as the longest word for an outcome.
@@ -139,23 +150,31 @@ fn advice(report: &Report) -> Vec<String> {
     lines
 }
 
-/// What is true and could not be recorded.
-pub fn unrecorded(unrecorded: &Unrecorded, paint: Paint) -> String {
-    let Unrecorded { cause, outcomes } = unrecorded;
+/// What is true and could not be recorded, with the lines that `state repair --recovery` reads back.
+pub fn unrecorded(unrecorded: &Unrecorded, lineage: Uuid, paint: Paint) -> String {
+    let Unrecorded { cause, outcomes, records } = unrecorded;
     let mut out = format!("{} {}\n", paint.bad("error:"), shown(cause));
     if !outcomes.is_empty() {
-        let _ = writeln!(
-            out,
-            "  these outcomes are true, and the state does not hold them (it has them as unknown):"
-        );
+        let _ = writeln!(out, "  these outcomes are true, and the state has them as unknown:");
     }
     for settled in outcomes {
         let _ = writeln!(out, "    {}", outcome(settled, None, Paint::Plain));
     }
+    for record in records {
+        if let Ok(line) = recovery::line(lineage, std::slice::from_ref(record)) {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    let help = paint.good("help:");
+    if !records.is_empty() {
+        let _ = writeln!(
+            out,
+            "  {help} keep these lines: `larksub state repair --recovery FILE` adds them to the state"
+        );
+    }
     let _ = writeln!(
         out,
-        "  {} make room or give this user the right to write, then run the same command again",
-        paint.good("help:")
+        "  {help} make room or give this user the right to write, then run the same command again"
     );
     out
 }

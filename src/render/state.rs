@@ -194,7 +194,8 @@ pub fn details(state: &State, id: &Id, subscription: &Subscription) -> String {
 }
 
 fn last_outcome(outcome: &LastOutcome) -> String {
-    let LastOutcome { at, run, kind, code, msg, log_id, http_status, attempts, reason } = outcome;
+    let LastOutcome { at, run, kind, generation: _, code, msg, log_id, http_status, attempts, reason } =
+        outcome;
     let mut text =
         format!("{} {}, {}", kind.as_str(), time::minute(*at), count(u64::from(*attempts), "try", "tries"));
     if let Some(code) = code {

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::{Equivalent, IndexMap};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::record::{
-    Bind, By, End, Forget, How, Init, Intent, Outcome, OutcomeKind, Override, Record, Run, Track, Update,
+    Bind, By, End, Forget, How, Init, Intent, Outcome, OutcomeKind, Override, Record, Run, Snapshot, Track,
+    Update,
 };
 use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
@@ -23,6 +24,7 @@ pub struct State {
     pub written_at: Timestamp,
     /// Who last said who they are.
     pub written_by: By<'static>,
+    begun_by: By<'static>,
     apps: Vec<BoundApp>,
     labels: HashMap<AppLabel, AppIndex>,
     subscriptions: IndexMap<Id, Subscription>,
@@ -95,7 +97,7 @@ impl Subscription {
 }
 
 /// The words for whether a subscription lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It lives: tracked.
@@ -118,7 +120,8 @@ impl Status {
 }
 
 /// A call that was about to be sent, and of which nothing more is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OpenIntent {
     /// When it was recorded.
     pub at: Timestamp,
@@ -127,7 +130,8 @@ pub struct OpenIntent {
 }
 
 /// The newest outcome of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LastOutcome {
     /// When it was recorded.
     pub at: Timestamp,
@@ -135,22 +139,24 @@ pub struct LastOutcome {
     pub run: Uuid,
     /// The word for it.
     pub kind: OutcomeKind,
+    /// The generation of the subscription that it speaks of.
+    pub generation: u64,
     /// The platform's code.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
     /// The platform's message, not escaped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub msg: Option<String>,
     /// What the platform's support asks for, not escaped.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_id: Option<String>,
     /// The HTTP status.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
     /// How many times the call was sent.
     pub attempts: u32,
     /// Our own words, not escaped where they quote.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
@@ -172,7 +178,14 @@ pub struct RunFacts {
 /// A record that cannot follow the ones before it, although its line is sound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Impossible(String);
+pub struct Impossible(pub(super) String);
+
+impl Impossible {
+    /// An error that says this.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
 
 impl State {
     /// The state of a ledger that has only begun.
@@ -181,7 +194,8 @@ impl State {
             lineage: init.lineage,
             serial,
             written_at: init.at,
-            written_by: init.by.into_owned(),
+            written_by: init.by.clone().into_owned(),
+            begun_by: init.by.into_owned(),
             apps: Vec::new(),
             labels: HashMap::new(),
             subscriptions: IndexMap::new(),
@@ -204,6 +218,7 @@ impl State {
             Record::Intent(intent) => self.intent(intent)?,
             Record::Outcome(outcome) => self.outcome(outcome)?,
             Record::End(end) => self.end(end)?,
+            Record::Snapshot(snapshot) => self.snapshot(*snapshot)?,
             Record::Unknown(_) => {}
         }
         Ok(())
@@ -264,6 +279,11 @@ impl State {
     /// An apply of the past, or the present one.
     pub fn run_facts(&self, run: &Uuid) -> Option<&RunFacts> {
         self.runs.get(run)
+    }
+
+    /// The applies, in the order in which they began.
+    pub fn runs(&self) -> impl Iterator<Item = (&Uuid, &RunFacts)> {
+        self.runs.iter()
     }
 
     /// The newest apply that has not ended: whoever holds the lock, if anybody does.
@@ -431,6 +451,7 @@ impl State {
             at,
             run,
             kind,
+            generation: subscription.generation,
             code,
             msg: msg.map(|msg| msg.into_string()),
             log_id: log_id.map(|log_id| log_id.into_string()),
@@ -449,6 +470,55 @@ impl State {
             None => return Err(impossible(format!("the run {run} ends, and never began"))),
         }
         self.written_at = at;
+        Ok(())
+    }
+
+    fn snapshot(&mut self, snapshot: Snapshot<'_>) -> Result<(), Impossible> {
+        let Snapshot {
+            at,
+            app,
+            tenant_key,
+            approval_code,
+            name,
+            owner,
+            protect,
+            status,
+            since,
+            changed_at,
+            generation,
+            outcome,
+            open_intent,
+            own_intent,
+            last_run,
+        } = snapshot;
+        let label = app;
+        let app = self.labelled(&label)?;
+        let runs = [&open_intent, &own_intent].into_iter().flatten().map(|intent| &intent.run);
+        for run in runs.chain(&last_run).chain(outcome.as_ref().map(|outcome| &outcome.run)) {
+            self.known_run(run)?;
+        }
+        let subscription = Subscription {
+            name: name.map(|name| name.into_string()),
+            owner: owner.map(|owner| owner.into_string()),
+            protect,
+            status,
+            since,
+            changed_at,
+            generation,
+            outcome,
+            lost_intent: open_intent,
+            own_intent,
+            last_run,
+        };
+        match self.subscriptions.entry(Id { app, tenant_key, approval_code }) {
+            indexmap::map::Entry::Vacant(entry) => entry.insert(subscription),
+            indexmap::map::Entry::Occupied(entry) => {
+                let code = &entry.key().approval_code;
+                return Err(impossible(format!("a snapshot of {label}/{code}, which is known already")));
+            }
+        };
+        // Whoever compacted the ledger wrote it, whatever runs it quotes.
+        self.written(at, self.begun_by.clone());
         Ok(())
     }
 

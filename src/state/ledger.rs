@@ -9,10 +9,12 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::disk::{self, network_file_system};
 use super::fold::RunFacts;
-use super::line::write_line;
+use super::line::{write_line, write_lines};
 use super::read::{Reading, Unreadable, read};
 use super::record::{Record, VERSION};
+use crate::failpoint::{self, Action};
 
 /// The ledger, open for appending and locked. Dropping it frees the lock, and so does the death of the process.
 #[derive(Debug)]
@@ -21,6 +23,28 @@ pub struct Ledger {
     path: PathBuf,
     next_seq: u64,
     is_broken: bool,
+    has_reserved: bool,
+}
+
+/// How a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Locking {
+    /// How long another command is waited for.
+    pub wait: Duration,
+    /// Whether a network file system's locks are trusted, because a person said so.
+    pub trusts_network: bool,
+}
+
+/// The longest line that a run writes: an outcome with the longest message and reason, and the next intent.
+const LONGEST_LINE: u64 = 4096;
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if self.has_reserved {
+            // What cannot be given back now is given back by the next writer, or is merely taken up.
+            let _ = disk::release(&self.file);
+        }
+    }
 }
 
 /// Why a ledger could not be read or written.
@@ -70,6 +94,14 @@ pub enum LedgerError {
         /// The apply that holds it, where one does.
         holder: Option<Box<RunFacts>>,
     },
+    /// It is on a network file system.
+    #[error("the state {} is on a network file system ({kind}), whose locks may not reach other machines", .path.display())]
+    Network {
+        /// Which.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
     /// It cannot be written.
     #[error("the state {} cannot be written: {doing}: {source}", .path.display())]
     Write {
@@ -112,7 +144,7 @@ pub fn create(path: &Path, first: &[Record<'_>]) -> Result<(), LedgerError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let line = line(path, 1, first, false)?;
+    let line = write_line(1, first, false).map_err(|error| forming(path, error))?;
     let written = |doing| move |source| LedgerError::Write { path: path.into(), doing, source };
     if path.symlink_metadata().is_ok() {
         return Err(LedgerError::Exists { path: path.into() });
@@ -134,18 +166,34 @@ impl Ledger {
     ///
     /// # Errors
     /// It is missing, locked, not writable, something else, damaged, or of a newer version.
-    pub fn open(path: &Path, wait: Duration) -> Result<(Self, Reading, Option<PathBuf>), LedgerError> {
+    pub fn open(path: &Path, locking: Locking) -> Result<(Self, Reading, Option<PathBuf>), LedgerError> {
         let path = fs::canonicalize(path).map_err(|source| read_error(path, source))?;
-        let file = lock(&path, wait)?;
+        let file = lock(&path, locking)?;
         let reading = refuse_newer(&path, read_file(&path)?)?;
         let next_seq = reading.state.serial.saturating_add(1);
         let kept = if reading.tail_len > 0 { Some(trim(&file, &path, &reading)?) } else { None };
-        Ok((Self { file, path, next_seq, is_broken: false }, reading, kept))
+        Ok((Self { file, path, next_seq, is_broken: false, has_reserved: false }, reading, kept))
     }
 
     /// Where it is, symbolic links resolved.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes sure that `batches` more lines, the longest there can be, find room on the disk.
+    ///
+    /// # Errors
+    /// They do not; nothing was written.
+    pub fn reserve(&mut self, batches: u64) -> Result<(), LedgerError> {
+        let bytes = batches.saturating_mul(LONGEST_LINE);
+        if bytes == 0 {
+            return Ok(());
+        }
+        let path = self.path.clone();
+        let doing = "reserving room for the whole run";
+        disk::reserve(&self.file, bytes).map_err(|source| LedgerError::Write { path, doing, source })?;
+        self.has_reserved = true;
+        Ok(())
     }
 
     /// Appends the records as one batch of one line. They are durable when this returns.
@@ -156,7 +204,7 @@ impl Ledger {
         if records.is_empty() {
             return Ok(());
         }
-        let line = line(&self.path, self.next_seq, records, false)?;
+        let line = write_line(self.next_seq, records, false).map_err(|error| forming(&self.path, error))?;
         self.write(&line, 1)
     }
 
@@ -165,12 +213,10 @@ impl Ledger {
     /// # Errors
     /// The disk refused, now or earlier; nothing is written after that.
     pub fn append_each(&mut self, records: &[Record<'_>]) -> Result<(), LedgerError> {
-        let Some(last) = records.len().checked_sub(1) else { return Ok(()) };
-        let mut text = String::new();
-        for (position, record) in records.iter().enumerate() {
-            let seq = self.next_seq.saturating_add(position as u64);
-            text.push_str(&line(&self.path, seq, std::slice::from_ref(record), position < last)?);
+        if records.is_empty() {
+            return Ok(());
         }
+        let text = write_lines(self.next_seq, records).map_err(|error| forming(&self.path, error))?;
         self.write(&text, records.len() as u64)
     }
 
@@ -183,8 +229,15 @@ impl Ledger {
             return Err(failed("an earlier write failed")(io::Error::other("nothing more is written")));
         }
         self.is_broken = true;
+        if failpoint::hit("append").map_err(failed("appending a line"))? == Action::Half {
+            let half = text.as_bytes().get(..text.len() / 2).unwrap_or_default();
+            self.file.write_all(half).map_err(failed("appending a line"))?;
+            failpoint::die();
+        }
         self.file.write_all(text.as_bytes()).map_err(failed("appending a line"))?;
+        failpoint::hit("sync").map_err(failed("syncing a line"))?;
         rustix::fs::fdatasync(&self.file).map_err(|error| failed("syncing a line")(error.into()))?;
+        failpoint::hit("synced").map_err(failed("syncing a line"))?;
         self.is_broken = false;
         self.next_seq = self.next_seq.saturating_add(lines);
         Ok(())
@@ -193,9 +246,9 @@ impl Ledger {
 
 /// Opens and locks the file that is at the path once the lock is held: somebody may have put another one there
 /// while we waited.
-fn lock(path: &Path, wait: Duration) -> Result<File, LedgerError> {
+pub(crate) fn lock(path: &Path, locking: Locking) -> Result<File, LedgerError> {
     const PAUSE: Duration = Duration::from_millis(20);
-    let until = Instant::now() + wait;
+    let until = Instant::now().checked_add(locking.wait);
     loop {
         let file =
             OpenOptions::new().read(true).append(true).open(path).map_err(|source| match source.kind() {
@@ -203,9 +256,16 @@ fn lock(path: &Path, wait: Duration) -> Result<File, LedgerError> {
                 _ => LedgerError::Write { path: path.into(), doing: "opening it", source },
             })?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) if is_at(&file, path) => {
+                return match network_file_system(&file).filter(|_| !locking.trusts_network) {
+                    Some(kind) => Err(LedgerError::Network { path: path.into(), kind }),
+                    None => Ok(file),
+                };
+            }
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if until.is_none_or(|until| Instant::now() < until) => {
+                std::thread::sleep(PAUSE)
+            }
             Err(TryLockError::WouldBlock) => {
                 let holder = read_file(path).ok().and_then(|reading| reading.state.unended_run().cloned());
                 return Err(LedgerError::Locked { path: path.into(), holder: holder.map(Box::new) });
@@ -227,38 +287,25 @@ fn is_at(file: &File, path: &Path) -> bool {
 /// Moves the tail into a file beside the ledger, synced before the ledger is cut, so that no byte is ever lost.
 fn trim(file: &File, path: &Path, reading: &Reading) -> Result<PathBuf, LedgerError> {
     let failed = |doing| move |source| LedgerError::Write { path: path.into(), doing, source };
-    let bytes = fs::read(path).map_err(failed("reading its unfinished tail"))?;
+    let keeping = "keeping its unfinished tail";
+    let bytes = fs::read(path).map_err(failed(keeping))?;
     let sound_len = usize::try_from(reading.sound_len).unwrap_or(usize::MAX);
     let tail = bytes.get(sound_len..).unwrap_or_default();
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".tail-{}", reading.state.serial.saturating_add(1)));
-    let mut kept = PathBuf::from(&name);
-    for attempt in 2.. {
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept) {
-            Ok(mut beside) => {
-                beside.write_all(tail).map_err(failed("keeping its unfinished tail"))?;
-                beside.sync_all().map_err(failed("keeping its unfinished tail"))?;
-                break;
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let mut next = name.clone();
-                next.push(format!("-{attempt}"));
-                kept = PathBuf::from(next);
-            }
-            Err(error) => return Err(failed("keeping its unfinished tail")(error)),
-        }
-    }
+    let kept = disk::free_name(Path::new(&name));
+    failpoint::hit("tail").map_err(failed(keeping))?;
+    let mut beside =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept).map_err(failed(keeping))?;
+    beside.write_all(tail).and_then(|()| beside.sync_all()).map_err(failed(keeping))?;
+    failpoint::hit("trim").map_err(failed("cutting off its unfinished tail"))?;
     file.set_len(reading.sound_len).map_err(failed("cutting off its unfinished tail"))?;
     file.sync_all().map_err(failed("cutting off its unfinished tail"))?;
     Ok(kept)
 }
 
-fn line(path: &Path, seq: u64, records: &[Record<'_>], more: bool) -> Result<String, LedgerError> {
-    write_line(seq, records, more).map_err(|error| LedgerError::Write {
-        path: path.into(),
-        doing: "forming a line",
-        source: error.into(),
-    })
+fn forming(path: &Path, error: serde_json::Error) -> LedgerError {
+    LedgerError::Write { path: path.into(), doing: "forming a line", source: error.into() }
 }
 
 fn read_error(path: &Path, source: io::Error) -> LedgerError {

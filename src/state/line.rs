@@ -9,7 +9,7 @@ use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StringDes
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
-use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Str, Track, Update};
+use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Snapshot, Str, Track, Update};
 use crate::json;
 
 /// One line of the ledger.
@@ -39,6 +39,19 @@ pub fn write_line(seq: u64, records: &[Record<'_>], more: bool) -> serde_json::R
     text.pop();
     let crc = crc32c::crc32c(text.as_bytes());
     text.push_str(&format!(",\"crc\":\"{crc:08x}\"}}\n"));
+    Ok(text)
+}
+
+/// One batch as lines of a record each, line breaks included.
+///
+/// # Errors
+/// Never for the records of this module; serde_json's signature.
+pub fn write_lines(first_seq: u64, records: &[Record<'_>]) -> serde_json::Result<String> {
+    let mut text = String::new();
+    for (position, record) in (0..).zip(records) {
+        let more = position + 1 < records.len() as u64;
+        text.push_str(&write_line(first_seq.saturating_add(position), std::slice::from_ref(record), more)?);
+    }
     Ok(text)
 }
 
@@ -153,6 +166,7 @@ fn by_op<'de, D: Deserializer<'de>>(op: &Str<'_>, rest: D) -> Result<Result<Reco
         "intent" => Record::Intent(Intent::deserialize(rest)?),
         "outcome" => Record::Outcome(Outcome::deserialize(rest)?),
         "end" => Record::End(End::deserialize(rest)?),
+        "snapshot" => Record::Snapshot(Box::new(Snapshot::deserialize(rest)?)),
         _ => return Ok(Err(rest)),
     }))
 }

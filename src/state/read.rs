@@ -52,6 +52,16 @@ impl Lines {
         }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.crcs.len() as u64
+    }
+
+    /// `seq` of the first line.
+    pub fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+
     /// The checksum of the last line.
     pub fn tail_crc(&self) -> u32 {
         self.crcs.last().copied().unwrap_or_default()
@@ -127,8 +137,14 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
         offset += text.len() as u64 + 1;
     }
     check_tail(tail, lines.crcs.len() as u64, sound_len as u64)?;
-    let state =
-        state.ok_or_else(|| Unreadable::Damaged { line: 1, offset: 0, what: why_unsound(bytes).into() })?;
+    let state = state.ok_or_else(|| {
+        let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let what = match sound_crc(first) {
+            Some(_) => "begins a batch whose end is missing: the file was cut off",
+            None => why_unsound(first),
+        };
+        Unreadable::Damaged { line: 1, offset: 0, what: what.into() }
+    })?;
     Ok(Reading {
         state,
         lines,

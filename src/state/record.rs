@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::fold::{LastOutcome, OpenIntent, Status};
 use crate::subscription::{AppId, AppKind, AppLabel, ApprovalCode, BaseUrl, TenantKey};
 
 /// The word that the first record of every ledger carries.
@@ -45,6 +46,8 @@ pub enum Record<'a> {
     Outcome(Outcome<'a>),
     /// An apply ends.
     End(End),
+    /// What one subscription added up to when the ledger was compacted.
+    Snapshot(Box<Snapshot<'a>>),
     /// An operation that this version does not know.
     #[serde(skip)]
     Unknown(String),
@@ -330,6 +333,50 @@ impl How {
     }
 }
 
+/// What one subscription added up to when the ledger was compacted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot<'a> {
+    /// When the ledger was compacted, by the wall clock.
+    pub at: Timestamp,
+    /// The app's label at this line.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant_key: Option<TenantKey>,
+    /// The approval code.
+    pub approval_code: ApprovalCode,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Str<'a>>,
+    /// For people.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Str<'a>>,
+    /// Whether dropping it is refused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub protect: bool,
+    /// Whether it lives.
+    pub status: Status,
+    /// Tracked since.
+    pub since: Timestamp,
+    /// When `status` last changed.
+    pub changed_at: Timestamp,
+    /// How many times it was tracked.
+    pub generation: u64,
+    /// The newest outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<LastOutcome>,
+    /// An intent without a verdict from an earlier try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_intent: Option<OpenIntent>,
+    /// The intent of the newest run, while it has no outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_intent: Option<OpenIntent>,
+    /// The run of its newest intent, outcome or forget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<Uuid>,
+}
+
 /// Who wrote: a person's process, or a CI job.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct By<'a> {
@@ -351,6 +398,74 @@ pub struct By<'a> {
     /// The commit it ran for.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Str<'a>>,
+}
+
+impl Record<'_> {
+    /// The same, borrowing nothing.
+    pub fn into_owned(self) -> Record<'static> {
+        let own = |text: Option<Str<'_>>| text.map(Str::into_owned);
+        match self {
+            Self::Init(Init { at, format, version, lineage, by }) => {
+                let (format, by) = (format.into_owned(), by.into_owned());
+                Record::Init(Init { at, format, version, lineage, by })
+            }
+            Self::Bind(bind) => Record::Bind(bind),
+            Self::Track(Track { at, app, tenant_key, approval_code, name, owner, protect, by }) => {
+                let (name, owner, by) = (own(name), own(owner), by.into_owned());
+                Record::Track(Track { at, app, tenant_key, approval_code, name, owner, protect, by })
+            }
+            Self::Update(Update { at, app, tenant_key, approval_code, name, owner, protect }) => {
+                let (name, owner) = (own(name), own(owner));
+                Record::Update(Update { at, app, tenant_key, approval_code, name, owner, protect })
+            }
+            Self::Forget(Forget { at, run, app, tenant_key, approval_code, reason, by }) => {
+                let (reason, by) = (own(reason), by.into_owned());
+                Record::Forget(Forget { at, run, app, tenant_key, approval_code, reason, by })
+            }
+            Self::Run(Run { at, run, plan_digest, overrides, by }) => {
+                let (plan_digest, by) = (plan_digest.into_owned(), by.into_owned());
+                Record::Run(Run { at, run, plan_digest, overrides, by })
+            }
+            Self::Intent(intent) => Record::Intent(intent),
+            Self::Outcome(Outcome {
+                msg,
+                log_id,
+                reason,
+                at,
+                run,
+                app,
+                tenant_key,
+                approval_code,
+                kind,
+                code,
+                http_status,
+                attempts,
+            }) => {
+                let (msg, log_id, reason) = (own(msg), own(log_id), own(reason));
+                Record::Outcome(Outcome {
+                    at,
+                    run,
+                    app,
+                    tenant_key,
+                    approval_code,
+                    kind,
+                    code,
+                    msg,
+                    log_id,
+                    http_status,
+                    attempts,
+                    reason,
+                })
+            }
+            Self::End(end) => Record::End(end),
+            Self::Snapshot(snapshot) => {
+                let snapshot = *snapshot;
+                let (name, owner) = (own(snapshot.name), own(snapshot.owner));
+                Record::Snapshot(Box::new(Snapshot { name, owner, ..snapshot }))
+            }
+            Self::Unknown(op) => Record::Unknown(op),
+        }
+    }
 }
 
 impl By<'_> {
