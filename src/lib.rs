@@ -22,6 +22,8 @@ pub mod credentials;
 pub mod error;
 pub mod failpoint;
 pub mod feishu;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod json;
 pub mod manifest;
 pub mod pace;
