@@ -16,7 +16,7 @@ use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
     name = "larksub",
     version,
     about = "Feishu/Lark approval-event subscriptions as code",
-    long_about = "A manifest says which approval definitions an app stays subscribed to; a local state remembers \
+    long_about = "A manifest says which approval definitions an app stays subscribed to; a ledger remembers \
                   which ones are. `plan` shows the subscriptions to drop, `apply` drops them within the platform's \
                   quota and records what became of every call.\n\n\
                   The platform has no call that lists subscriptions, and events lost after a wrong drop never come \
@@ -27,9 +27,10 @@ use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
   larksub plan --out plan.json              show what would be dropped, and save it for review
   larksub apply plan.json                   drop exactly that, or nothing
 
-Exit codes: 0 done; 1 error; 2 plan has changes (--detailed-exitcode); 3 applied, some calls failed, not found
-or unknown; 4 refused; 5 locked; 6 stopped by the platform; 7 state cannot be written; 130/143 interrupted.",
-    max_term_width = 110,
+Exit codes: 0 done; 1 error; 2 plan has changes (--detailed-exitcode); 3 applied, some calls
+failed, not found or unknown; 4 refused; 5 locked; 6 stopped by the platform; 7 state cannot
+be written; 130/143 interrupted.",
+    max_term_width = 100,
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -43,23 +44,24 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Work as if started in DIR
+    /// Look for the manifest and the state in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
     /// The manifest: a TOML file, or a folder of them [default: larksub.toml]
     #[arg(long, value_name = "PATH", global = true)]
     pub manifest: Option<PathBuf>,
-    /// The state file [default: larksub.state.jsonl beside the manifest]
-    #[arg(long, value_name = "PATH", env = "LARKSUB_STATE", global = true)]
+    /// The state file [env: LARKSUB_STATE] [default: larksub.state.jsonl beside the manifest]
+    #[arg(long, value_name = "PATH", global = true)]
     pub state: Option<PathBuf>,
     /// Write to a state on a network file system, because its locks are known to be real
     #[arg(long, global = true, hide_short_help = true)]
     pub allow_network_lock: bool,
-    /// When to use colour; NO_COLOR is honoured
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    /// Colour: auto (on a terminal without NO_COLOR), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true, global = true)]
     pub color: ColorWhen,
-    /// Say more (-vv: more still); never a secret
+    /// Say where things are read from (-vv: each call's answer, too); never a secret
     #[arg(short, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
     /// Say only results and errors
@@ -86,8 +88,8 @@ pub enum Command {
   larksub init
   larksub -C deploy/approvals init
 
-Nothing is overwritten: an existing manifest stays as it is, and an existing state is an error, because a new
-one would forget what is subscribed.")]
+Nothing is overwritten: an existing manifest stays as it is, and an existing state is an
+error, because a new one would forget what is subscribed.")]
     Init,
     /// Check the manifest, and the state where there is one
     #[command(after_help = "Examples:
@@ -96,15 +98,15 @@ one would forget what is subscribed.")]
 
 Every problem of every file is reported at once. Neither network nor credential is needed.")]
     Validate,
-    /// Track existing subscriptions; no call is made
+    /// Record that subscriptions exist; no call is made
     Import(ImportArgs),
-    /// Show what would be dropped
+    /// Show what `apply` would do
     Plan(PlanArgs),
-    /// Drop it, and record what became of every call
+    /// Drop what the plan says, and record what became of every call
     Apply(ApplyArgs),
     /// Show a saved plan, or the state
     Show(ShowArgs),
-    /// Look into the state, or correct it
+    /// Show what is tracked and what happened, or correct the state
     #[command(subcommand)]
     State(StateCommand),
     /// Run the embedded platform, for trying and for tests
@@ -128,8 +130,9 @@ Every problem of every file is reported at once. Neither network nor credential 
   larksub import --app isv --tenant 736588c92lxf175d --file codes.txt
   larksub import --declared                  whatever is declared and the state has never known
 
-Importing says that the app is subscribed; the platform cannot be asked. Name, owner and protection come from
-the manifest. A code that was dropped, forgotten or is unknown must be named: --declared only lists it.",
+Importing says that the app is subscribed; the platform cannot be asked. Name, owner and
+protection come from the manifest. A code that was dropped, forgotten or is unknown must be
+named: --declared only lists it.",
     group = clap::ArgGroup::new("what").required(true).args(["codes", "file", "declared"])
 )]
 pub struct ImportArgs {
@@ -158,8 +161,8 @@ pub struct ImportArgs {
   larksub plan --format diff
   larksub plan --allow-drops 12              a reviewed exception to max_drops and max_drop_percent
 
-Neither network nor credential is needed, and nothing is written but --out. A plan that a guard refuses is shown,
-saved, and exits 4.")]
+Neither network nor credential is needed, and nothing is written but --out. A plan that a
+guard refuses is shown, saved, and exits 4.")]
 pub struct PlanArgs {
     /// Save the plan, for `apply PLAN`
     #[arg(long, value_name = "FILE")]
@@ -167,10 +170,10 @@ pub struct PlanArgs {
     /// The form it is printed in
     #[arg(long, value_name = "F", default_value = "text")]
     pub format: PlanFormat,
-    /// List every subscription, however small the screen
+    /// List everything, however small the terminal
     #[arg(long)]
     pub full: bool,
-    /// Exit 2 when `apply` has something to do
+    /// Exit 2 instead of 0 when `apply` has something to do
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// What is allowed by name
@@ -197,11 +200,13 @@ pub enum PlanFormat {
   larksub apply --digest sha256:…            the same, where only the digest is at hand
   larksub apply --auto-approve               without a reviewer
 
-A plan whose run was interrupted is resumed by the same command. Without a terminal one of PLAN, --digest and
---auto-approve is needed.
+A plan whose run was interrupted is resumed by the same command. A saved plan also notices
+an older copy of the state; a digest alone cannot. Without a terminal one of PLAN, --digest
+and --auto-approve is needed.
 
-Credentials come from the environment: LARKSUB_APP_SECRET_<LABEL> (or LARKSUB_APP_SECRET where the manifest has
-one app), for store apps also LARKSUB_APP_TICKET_<LABEL>; each also as …_FILE.")]
+Credentials come from the environment: LARKSUB_APP_SECRET_<LABEL> (or LARKSUB_APP_SECRET
+where the manifest has one app), for store apps also LARKSUB_APP_TICKET_<LABEL>; or
+LARKSUB_TENANT_ACCESS_TOKEN_<LABEL>. Each also as …_FILE.")]
 pub struct ApplyArgs {
     /// A plan that `plan --out` saved
     #[arg(value_name = "PLAN", conflicts_with = "digest")]
@@ -215,19 +220,19 @@ pub struct ApplyArgs {
     /// The form the result is printed in
     #[arg(long, value_name = "F", default_value = "text")]
     pub format: Format,
-    /// How long to wait for another command that holds the state
+    /// How long to wait for another command that holds the state, such as 30s
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     pub lock_timeout: Duration,
     /// More certificates to trust, in PEM form
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
-    /// List every subscription, however small the screen
+    /// List everything, however small the terminal
     #[arg(long)]
     pub full: bool,
     /// What is allowed by name
     #[command(flatten)]
     pub allow: AllowArgs,
-    /// Believe "already unsubscribed" of a ready-made token, which does not prove its app
+    /// Believe "already unsubscribed" with this app's ready-made token, which does not prove its app
     #[arg(long, value_name = "LABEL")]
     pub allow_misses: Vec<AppLabel>,
 }
@@ -238,7 +243,7 @@ pub struct AllowArgs {
     /// Allow up to N drops in the whole plan, whatever max_drops and max_drop_percent say
     #[arg(long, value_name = "N")]
     pub allow_drops: Option<u64>,
-    /// Allow this drop although its code is declared, untracked, in another app or tenant
+    /// Drop KEY although another app or tenant declares its code and does not track it yet
     #[arg(long, value_name = "KEY")]
     pub allow_handover: Vec<SubscriptionKey>,
 }
@@ -275,7 +280,7 @@ pub struct ShowArgs {
     /// The form it is printed in
     #[arg(long, value_name = "F", default_value = "text")]
     pub format: Format,
-    /// List every subscription, however small the screen
+    /// List everything, however small the terminal
     #[arg(long)]
     pub full: bool,
 }
@@ -304,7 +309,8 @@ pub enum StateCommand {
     #[command(after_help = "Examples:
   larksub state rm hr/5B43240B-848C-49BD-9D27-11EF0EE11234 --reason \"dropped by hand in the console\"
 
-The subscription itself is untouched: if it lives, its events go on. A protected one is refused.")]
+The subscription itself is untouched: if it lives, its events go on. A protected one is
+refused.")]
     Rm {
         /// `label/CODE`, or `label/tenant/CODE` in a store app
         #[arg(required = true, value_name = "KEY")]
@@ -331,8 +337,9 @@ The subscription itself is untouched: if it lives, its events go on. A protected
   larksub state repair --merge old.state.jsonl       two copies that went different ways
   larksub state repair --recovery job.log            outcomes that an apply could not record
 
-The original is kept beside the state. What cannot be proved is said, and never guessed: whatever a lost line
-tracked or dropped is for a person to settle, with `import` and `state rm`.")]
+The original is kept beside the state. What cannot be proved is said, and never guessed:
+whatever a lost line tracked or dropped is for a person to settle, with `import` and `state
+rm`.")]
     Repair {
         /// Another copy of the same ledger, whose further lines are added
         #[arg(long, value_name = "FILE", conflicts_with = "recovery")]
@@ -345,8 +352,8 @@ tracked or dropped is for a person to settle, with `import` and `state rm`.")]
     #[command(after_help = "Examples:
   larksub state compact
 
-The new ledger has the same lineage and goes on with the next line number. What happened before is in the old
-one, whose name tells its first and last line.")]
+The new ledger has the same lineage and goes on with the next line number. What happened
+before is in the old one, whose name tells its first and last line.")]
     Compact,
 }
 

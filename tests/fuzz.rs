@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 //! The fuzz targets' corpus, replayed: `fuzz/corpus/TARGET/*`, each file as it is, cut short and with bytes changed.
 
 use std::fs;

@@ -316,7 +316,7 @@ fn watch_signals(stop: watch::Sender<Option<Signal>>) -> io::Result<impl Future<
                 std::process::exit(exit.code().into());
             }
             let _ =
-                writeln!(io::stderr(), "\nstopping: no new call; what is in flight has 5 s (again: at once)");
+                writeln!(io::stderr(), "stopping: no new call; what is in flight has 5 s (again: at once)");
             stop.send_replace(Some(signal));
         }
     })

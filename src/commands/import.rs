@@ -218,7 +218,9 @@ fn import(
             _ => {}
         }
         import.tracked += 1;
-        import.lines.push(format!("imported         {key}{named}"));
+        // Rightly so for what is to be dropped, and a surprise in the next plan otherwise.
+        let fate = if entry.is_none() { "  (not declared: the next plan drops it)" } else { "" };
+        import.lines.push(format!("imported         {key}{named}{fate}"));
         import.records.push(Record::Track(Track {
             at: now(),
             app: label.clone(),

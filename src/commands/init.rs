@@ -16,7 +16,7 @@ const STARTER: &str = r#"# What this repository keeps subscribed. `larksub plan`
 
 [policy]
 max_drops = 50               # the most drops in one plan
-max_drop_percent = 30        # … and of one app's subscriptions, once it has 10
+max_drop_percent = 30        # and at most this share of one app's, once 10 are tracked
 
 [apps.hr]
 app_id = "cli_0000000000000000"    # the app's id in the developer console
@@ -72,7 +72,7 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     said.push_str(&format!("{}: an empty state\n", shown_path(state)));
     context.print(&said)?;
     context.note(
-        "next: declare subscriptions in the manifest, `larksub import` those that exist, `larksub plan`",
+        "next: declare subscriptions in the manifest, `larksub import` those that exist, `larksub plan`\nin a repository: commit both files, with `larksub.state.jsonl -text -merge` in .gitattributes",
     );
     Ok(Exit::Done)
 }

@@ -15,7 +15,7 @@ pub mod validate;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -123,6 +123,9 @@ impl Context {
     /// The surroundings that the global options and the process describe.
     pub fn new(global: &Global) -> Self {
         let Global { folder, manifest, state, allow_network_lock, color, verbose, quiet } = global;
+        // Not clap's: it would reach the sandbox's own --state as well.
+        let from_env = env("LARKSUB_STATE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let state = state.clone().or(from_env);
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
             workspace: Workspace::new(folder.as_deref(), manifest.as_deref(), state.as_deref()),

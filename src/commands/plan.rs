@@ -30,7 +30,8 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     }
     if let Some(path) = &args.out {
         let path = shown(&path.display().to_string()).into_owned();
-        context.note(&format!("saved: {path}; `larksub apply {path}` does exactly this, or nothing"));
+        let does = if plan.refused { "refuses it, too" } else { "does exactly this, or nothing" };
+        context.note(&format!("saved: {path}; `larksub apply {path}` {does}"));
     }
     Ok(exit(&plan, args.detailed_exitcode))
 }

@@ -67,8 +67,8 @@ pub fn rm(context: &Context, keys: &[SubscriptionKey], reason: &str) -> Result<E
     let state = &reading.state;
     let manifest = manifest(context);
     let by = author("state rm", &env);
-    let mut unknown = Failure::new(Exit::Error, "not tracked; nothing was forgotten");
-    let mut protected = Failure::new(Exit::Refused, "protected; nothing was forgotten");
+    let mut unknown = Failure::new(Exit::Error, "nothing was forgotten: not tracked");
+    let mut protected = Failure::new(Exit::Refused, "nothing was forgotten: protected");
     let mut records = Vec::new();
     let mut said = String::new();
     let mut seen = std::collections::BTreeSet::new();

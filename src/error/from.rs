@@ -43,13 +43,13 @@ impl From<LedgerError> for Failure {
                     Some(holder) => Self::new(Exit::Locked, format!("{title} by {}", holder_text(&holder))),
                     None => Self::new(Exit::Locked, format!("{title} by another larksub command")),
                 };
-                failure.hint("run this again when that one has ended, or wait for it: --lock-timeout 30s (apply)")
+                failure.hint("run this again when that one has ended; `apply --lock-timeout 30s` waits for it")
             }
             LedgerError::Network { .. } => Self::new(Exit::Error, title)
                 .hint("two machines could write to it at once, and neither would know: keep it on a local disk")
                 .hint("where you know that its locks are real: --allow-network-lock"),
             LedgerError::Write { .. } => Self::new(Exit::Unwritable, title)
-                .hint("without a record nothing is sent: make room, or give this user the right to write there"),
+                .hint("make room, or give this user the right to write there; without a record no call is sent"),
         }
     }
 }

@@ -184,7 +184,7 @@ fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
                 Rule::NoSection,
                 format!("app `{}` ({}) has {count} tracked and no section in the manifest", app.label, app.identity),
                 format!(
-                    "to retire it, keep `[apps.{}]` with its app_id and without subscriptions until its drops are applied",
+                    "to retire it, keep `[apps.{}]` with its settings and without subscriptions until its drops are applied",
                     app.label
                 ),
             )

@@ -1,6 +1,6 @@
 //! The plan: what `apply` will do, as sorted plain data with nothing left to decide.
 //!
-//! [`compute`] is pure: a manifest, a state and what was allowed by name go in; no clock, no I/O, no colour.
+//! [`compute()`] is pure: a manifest, a state and what was allowed by name go in; no clock, no I/O, no colour.
 
 pub mod compute;
 pub mod digest;

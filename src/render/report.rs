@@ -131,7 +131,7 @@ fn advice(report: &Report) -> Vec<String> {
         );
     }
     if report.count(OutcomeKind::Failed) > 0 {
-        lines.push("failed: it still lives and stays tracked; the next plan holds it again".into());
+        lines.push("failed: refused, so it stays tracked; the next plan holds it again".into());
     }
     if report.count(OutcomeKind::Unknown) > 0 {
         lines.push("unknown: run the same command again, which settles it".into());

@@ -183,7 +183,7 @@ pub fn details(state: &State, id: &Id, subscription: &Subscription) -> String {
     line("owner", view.owner.map_or("(none)".into(), |owner| shown(owner).into_owned()));
     line("protect", view.protect.to_string());
     line("status", format!("{} since {}", view.status.as_str(), time::minute(subscription.changed_at)));
-    line("tracked", format!("since {}, for the {} time", time::minute(view.since), ordinal(view.generation)));
+    line("tracked", format!("since {}, {}", time::minute(view.since), times(view.generation)));
     if let Some(intent) = view.open_intent {
         line("unknown", format!("a call of {} got no verdict (run {})", time::minute(intent.at), intent.run));
     }
@@ -217,12 +217,9 @@ fn last_outcome(outcome: &LastOutcome) -> String {
     text
 }
 
-fn ordinal(number: u64) -> String {
-    let suffix = match (number % 10, number % 100) {
-        (1, tens) if tens != 11 => "st",
-        (2, tens) if tens != 12 => "nd",
-        (3, tens) if tens != 13 => "rd",
-        _ => "th",
-    };
-    format!("{number}{suffix}")
+fn times(generation: u64) -> String {
+    match generation {
+        1 => "once".into(),
+        generation => format!("{} times", super::grouped(generation)),
+    }
 }

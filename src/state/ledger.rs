@@ -57,7 +57,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// There is a file where a new one was to be.
-    #[error("{} exists", .path.display())]
+    #[error("there is a file at {} already", .path.display())]
     Exists {
         /// Where.
         path: PathBuf,
@@ -150,7 +150,7 @@ pub fn create(path: &Path, first: &[Record<'_>]) -> Result<(), LedgerError> {
         return Err(LedgerError::Exists { path: path.into() });
     }
     let mut file = tempfile::NamedTempFile::with_prefix_in(".larksub-init-", folder)
-        .map_err(written("making a temporary file beside it"))?;
+        .map_err(|error| written("making a file in its folder")(error.kind().into()))?;
     file.write_all(line.as_bytes()).map_err(written("writing its first line"))?;
     file.as_file().sync_all().map_err(written("syncing its first line"))?;
     file.persist_noclobber(path).map_err(|error| match error.error.kind() {

@@ -272,7 +272,9 @@ fn positions(text: &[u8], word: &[u8]) -> Vec<usize> {
 }
 
 fn why_unsound(line: &[u8]) -> &'static str {
-    if line.is_empty() {
+    if line.ends_with(b"}\r") {
+        "ends in CRLF: its line ends were changed; restore it, and set `-text` for it in .gitattributes"
+    } else if line.is_empty() {
         "is empty"
     } else if line.iter().all(|byte| *byte == 0) {
         "is nothing but NUL bytes"
