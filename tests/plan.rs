@@ -4,9 +4,10 @@
 //!
 //! `UPDATE=1` writes the expectations anew, to be reviewed with a reviewer's ten seconds.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
+#[path = "support/script.rs"]
+mod script;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,8 +21,6 @@ use larksub::render::{self, Layout, Paint};
 use larksub::state::read::{Reading, read};
 use larksub::state::{Override, OverrideFlag};
 use larksub::{pace, text};
-
-use support::script;
 
 struct Case {
     path: PathBuf,

@@ -53,7 +53,14 @@ pub struct Bench {
     told: String,
     signal: Option<(Duration, Signal)>,
     /// Makes the ledger unwritable once that many calls were sent.
-    pub breaks_after: Option<(usize, fn(&Path))>,
+    pub breaks: Option<Breaks>,
+}
+
+/// How a ledger ends, and as which call is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Breaks {
+    pub after: usize,
+    pub how: fn(&Path),
 }
 
 struct Section {
@@ -87,7 +94,7 @@ impl Bench {
             apps: BTreeMap::new(),
             told: String::new(),
             signal: None,
-            breaks_after: None,
+            breaks: None,
         }
     }
 
@@ -192,7 +199,7 @@ impl Bench {
             ledger: self.state_path(),
             read: RefCell::new(Seen::default()),
             sent: Cell::new(0),
-            breaks_after: self.breaks_after,
+            breaks: self.breaks,
         };
         self.client = Some(Client::new(witness));
     }
@@ -444,10 +451,11 @@ pub struct Witness {
     ledger: PathBuf,
     read: RefCell<Seen>,
     sent: Cell<usize>,
-    breaks_after: Option<(usize, fn(&Path))>,
+    breaks: Option<Breaks>,
 }
 
-/// What the ledger has said so far: of each code, how many intents are without an outcome.
+/// What the ledger has said so far: of each code, how many intents of the newest run are without an outcome.
+/// Codes of different tenants should differ, since a call does not say its tenant.
 #[derive(Debug, Default)]
 struct Seen {
     offset: u64,
@@ -483,6 +491,11 @@ impl Witness {
                         ),
                         -1,
                     ),
+                    // What an earlier run left open says nothing of this one's calls.
+                    Record::Run(_) => {
+                        seen.intents.clear();
+                        continue;
+                    }
                     _ => continue,
                 };
                 *seen.intents.entry(key).or_default() += step;
@@ -501,10 +514,10 @@ impl Platform for Witness {
             assert!(open, "{code} was sent without an intent in the ledger");
             drop(seen);
             self.sent.set(self.sent.get() + 1);
-            if let Some((calls, break_it)) = self.breaks_after
-                && self.sent.get() == calls
+            if let Some(Breaks { after, how }) = self.breaks
+                && self.sent.get() == after
             {
-                break_it(&self.ledger);
+                how(&self.ledger);
             }
         }
         self.memory.send(base_url, request).await
