@@ -305,6 +305,17 @@ fn an_import_that_was_cut_off_never_happened() {
 }
 
 #[test]
+fn a_crash_leaves_no_sound_line_behind_a_broken_one() {
+    let all = lines(&every_operation());
+    for broken in 1..3 {
+        let mut cut = all[..4].to_vec();
+        cut[broken].0 = cut[broken].0.replace("track", "trick").replace("cli_hr", "cli_it");
+        let error = read(&bytes_of(&cut)).unwrap_err();
+        assert!(matches!(error, Unreadable::Damaged { line, .. } if line == broken as u64 + 1), "{error}");
+    }
+}
+
+#[test]
 fn what_a_crash_leaves_behind_the_last_line_is_passed_over() {
     let written = written(&every_operation());
     let half = br#"{"seq":15,"records":[{"op":"inte"#;
