@@ -311,7 +311,10 @@ fn numbers(measured: &Measured<'_>) -> Vec<Guard> {
     }
     if let Some(limit) = allowance.filter(|limit| total > *limit) {
         let says = format!("{total} to drop, and --allow-drops {limit} allows {limit}");
-        guards.push(number(Rule::MaxDrops, says, None, (total, None, limit), true, total, allowance));
+        let guard = number(Rule::MaxDrops, says, None, (total, None, limit), true, total, allowance);
+        // The limits in [policy] do not count while the flag is given.
+        let remedy = Some(format!("if every one is meant: --allow-drops {total}"));
+        guards.push(Guard { remedy, ..guard });
     }
     guards
 }

@@ -324,3 +324,6 @@ impl Plan {
         self.unknowns.iter().filter(|unknown| unknown.declared).count() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

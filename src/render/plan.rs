@@ -93,7 +93,10 @@ fn verdict(plan: &Plan, paint: Paint) -> String {
     }
     let what = match parts.is_empty() {
         true if counts.tracked == 0 => "Nothing to drop: no subscription is tracked.".into(),
-        true if refusals > 0 => "Nothing can be planned as the manifest stands.".into(),
+        // What is tracked in an app without a section is declared nowhere.
+        true if plan.facts.apps.iter().map(|app| app.tracked).sum::<u64>() < counts.tracked => {
+            format!("Nothing to drop of {tracked}.")
+        }
         true => paint.good(format!("Nothing to drop: {} declared.", all(counts.tracked))),
         false if plan.calls == 0 => format!("Nothing to drop of {tracked}; {}.", parts.join(", ")),
         false => format!("{}.", parts.join(", ")),
