@@ -62,14 +62,24 @@ pub enum Verbosity {
 
 /// Runs a command. Whatever is wrong has been printed when this returns.
 pub fn run(cli: &Cli) -> Exit {
+    let entered = enter(cli.global.folder.as_deref());
     let context = Context::new(&cli.global);
-    match dispatch(&context, &cli.command) {
+    match entered.and_then(|()| dispatch(&context, &cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             context.complain(&failure);
             failure.exit
         }
     }
+}
+
+/// Goes to the folder of `-C`, so that every relative path is from there: manifest and state, plans, lists, secrets.
+fn enter(folder: Option<&Path>) -> Result<(), Failure> {
+    let Some(folder) = folder else { return Ok(()) };
+    std::env::set_current_dir(folder).map_err(|error| {
+        let title = format!("cannot work in {}", shown(&folder.display().to_string()));
+        Failure::new(Exit::Error, title).because(error.to_string())
+    })
 }
 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
@@ -98,10 +108,10 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
 impl Context {
     /// The surroundings that the global options and the process describe.
     pub fn new(global: &Global) -> Self {
-        let Global { folder, manifest, state, color, verbose, quiet } = global;
+        let Global { folder: _, manifest, state, color, verbose, quiet } = global;
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
-            workspace: Workspace::new(folder.as_deref(), manifest.as_deref(), state.as_deref()),
+            workspace: Workspace::new(manifest.as_deref(), state.as_deref()),
             stdout: screen(io::stdout().is_terminal()),
             stderr: screen(io::stderr().is_terminal()),
             verbosity: match (quiet, verbose) {
