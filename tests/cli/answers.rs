@@ -165,7 +165,7 @@ fn declared_again(url: &str) -> String {
 
 #[test]
 fn an_unknown_that_is_declared_again_is_never_sent_and_every_apply_ends_3() {
-    let platform = Platform::start(&[code(1), code(2)], &["--latency", "10s"]);
+    let platform = Platform::start(&[code(1), code(2)], &["--latency", "1s"]);
     let scratch = unknown(&platform);
     scratch.write("larksub.toml", declared_again(&platform.url));
     let key = format!("hr/{}", code(1));
@@ -215,7 +215,7 @@ pub fn an_unknown_counts_as_a_drop_and_is_settled_by_the_next_apply() {
 
 #[test]
 fn an_unknown_is_settled_by_a_forget_without_a_call() {
-    let platform = Platform::start(&[code(1), code(2)], &["--latency", "10s"]);
+    let platform = Platform::start(&[code(1), code(2)], &["--latency", "1s"]);
     let scratch = unknown(&platform);
     let text = scratch.text("larksub.toml");
     let removed = format!("\n[[apps.hr.removed]]\napproval_code = \"{}\"\nforget = true\n", code(1));

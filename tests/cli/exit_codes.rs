@@ -106,7 +106,7 @@ pub fn a_lock_that_is_freed_in_time_is_waited_for() {
 
 #[test]
 fn while_an_apply_runs_its_lock_names_it_and_ends_with_it() {
-    let platform = Platform::start(&[code(1)], &["--latency", "3s"]);
+    let platform = Platform::start(&[code(1)], &["--latency", "2s"]);
     let scratch = Scratch::dropping(&platform.url, &[code(1)], &[]);
     scratch.set("USER", "jane");
     let running = scratch.spawn("apply --auto-approve");

@@ -230,7 +230,7 @@ fn a_handover_is_allowed_by_the_key_of_its_drop() {
         ],
     );
     scratch.run(&format!("plan --allow-handover {heir}")).exit(4);
-    scratch.run(&format!("plan --allow-drops 9")).exit(4);
+    scratch.run("plan --allow-drops 9").exit(4);
     scratch
         .run(&format!("plan --allow-handover {key} --out allowed.json"))
         .exit(0)

@@ -8,12 +8,15 @@
 mod support;
 
 mod answers;
+mod credentials;
 mod exit_codes;
 mod guards;
+mod hostile;
 mod imports;
 mod job;
 mod saved_plans;
 mod states;
+mod surface;
 
 /// What has to wait for a process or for the clock waits side by side; a failure names its thread.
 #[test]

@@ -299,7 +299,7 @@ fn show_of_a_plan_needs_no_state_and_warns_where_the_state_has_moved() {
     scratch.run("show plan.json").exit(0).never_says(["stale"]);
     scratch.run(&format!("import --app hr {}", code(2))).exit(0);
     scratch.run("show plan.json").exit(0).says(["stale"]);
-    let printed = scratch.run("show plan.json --format json").stdout.clone();
+    let printed = scratch.run("show plan.json --format json").stdout;
     assert_eq!(printed, scratch.text("plan.json"));
     let elsewhere = Scratch::new();
     elsewhere.write("plan.json", scratch.text("plan.json"));

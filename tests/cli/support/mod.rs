@@ -1,14 +1,16 @@
 //! A scratch folder, the program in it, and a platform beside it.
 
+pub mod encodings;
+mod gateway;
 mod ledger;
 mod normal;
 mod platform;
 mod scratch;
 
-pub use ledger::{Entry, Ledger};
-pub use normal::normal;
+pub use gateway::{Answer, Request, gateway};
+pub use ledger::Ledger;
 pub use platform::Platform;
-pub use scratch::{Ran, Running, Scratch, code, manifest};
+pub use scratch::{Ran, Scratch, code, manifest};
 
 /// Runs scenarios side by side, each on a thread of its name, and fails when one of them does.
 pub fn together(scenarios: &[(&str, fn())]) {

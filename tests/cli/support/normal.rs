@@ -46,7 +46,7 @@ fn known(text: &str) -> Option<(usize, &'static str)> {
         return Some((10, "[DATE]"));
     }
     // The sandbox's log ids.
-    if like(&text.to_ascii_lowercase(), &HEX16.repeat(2)) {
+    if text.get(..32).is_some_and(|id| like(&id.to_ascii_lowercase(), &HEX16.repeat(2))) {
         return Some((32, "[LOG ID]"));
     }
     if let Some(rest) = text.strip_prefix("uid ") {

@@ -57,6 +57,22 @@ impl Platform {
         self.log.lock().unwrap().iter().filter(|line| !line.contains("/barrier/")).cloned().collect()
     }
 
+    /// A tenant token of a custom app, as a person would obtain one by hand.
+    pub fn token(&self, app_id: &str) -> String {
+        let body = format!(r#"{{"app_id":"{app_id}","app_secret":"any"}}"#);
+        let mut stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
+        let path = "/open-apis/auth/v3/tenant_access_token/internal";
+        let length = body.len();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all((head + &body).as_bytes()).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let body: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        body["tenant_access_token"].as_str().unwrap().to_owned()
+    }
+
     /// The codes of the unsubscribe calls so far.
     pub fn calls(&self) -> Vec<String> {
         let log = self.log();

@@ -120,6 +120,20 @@ impl Scratch {
         names
     }
 
+    /// Fails where one of these texts stands in anything that was printed or in any file of the folder.
+    #[track_caller]
+    pub fn nowhere(&self, texts: &[String]) {
+        let files = self.names().into_iter().map(|name| {
+            let text = String::from_utf8_lossy(&self.bytes(&name)).into_owned();
+            (name, text)
+        });
+        for (place, text) in files.chain([("what was printed".to_owned(), self.said())]) {
+            for secret in texts {
+                assert!(!text.contains(secret), "`{secret}` stands in {place}:\n{text}");
+            }
+        }
+    }
+
     /// Everything that every run printed so far.
     pub fn said(&self) -> String {
         self.said.borrow().clone()
@@ -191,11 +205,6 @@ impl Scratch {
         let text = normal(&text.replace(&folder, "[FOLDER]"));
         let status = status.map_or("killed".into(), |status| status.to_string());
         self.transcript.borrow_mut().push_str(&format!("{text}= {status}\n\n"));
-    }
-
-    /// Notes a remark in the transcript.
-    pub fn remark(&self, text: &str) {
-        self.transcript.borrow_mut().push_str(&format!("# {text}\n"));
     }
 
     /// Leaves what was said so far out of the transcript.
