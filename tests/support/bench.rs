@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use assert_fs::TempDir;
 use jiff::{SignedDuration, Timestamp};
-use larksub::apply::{self, Lane, Work};
+use larksub::apply::{self, Lane, Stop, Work};
 use larksub::credentials::{Credential, SecretSource};
 use larksub::feishu::{App, Client, NoAnswer, Platform, Request, Response};
 use larksub::manifest::{Manifest, Source, parse};
@@ -20,7 +20,7 @@ use larksub::plan::review::{Agreement, agreement};
 use larksub::plan::{self, Plan};
 use larksub::report::{Event, Report, Settled, Signal};
 use larksub::sandbox::{Api, Call, Config, Memory, Tracked};
-use larksub::state::ledger::read_file;
+use larksub::state::ledger::{Locking, read_file};
 use larksub::state::line::read_line;
 use larksub::state::record::{By, Forget};
 use larksub::state::{Ledger, OutcomeKind, Record, Status};
@@ -305,7 +305,9 @@ impl Bench {
         let client = self.client.as_ref().unwrap();
         client.platform().look();
         let calls_before = client.platform().memory.calls().len();
-        let (ledger, _, _) = Ledger::open(&self.state_path(), Duration::ZERO).unwrap();
+        let (ledger, _, _) =
+            Ledger::open(&self.state_path(), Locking { wait: Duration::ZERO, trusts_network: false })
+                .unwrap();
         let (events, mut received) = mpsc::unbounded_channel();
         let (stop, signals) = watch::channel(None);
         let start = Instant::now();
@@ -318,7 +320,8 @@ impl Bench {
                 stop.send_replace(Some(signal));
             });
         }
-        let report = apply::run(work, client, ledger, now, &events, signals).await;
+        let report =
+            apply::run(work, client, ledger, now, &events, Stop { signal: signals, parent: None }).await;
         let elapsed = start.elapsed();
         let calls = client.platform().memory.calls().split_off(calls_before);
         let mut told = Vec::new();
