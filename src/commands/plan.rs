@@ -32,7 +32,11 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     }
     match args.format {
         PlanFormat::Text => context.print(&text(context, &plan, &reading, args.full))?,
-        PlanFormat::Diff => context.print(&diff(context, &manifest, &reading))?,
+        PlanFormat::Diff => {
+            context.print(&diff(context, &manifest, &reading))?;
+            // A diff shows neither an app without a section nor what a guard says.
+            context.note(&render::plan::verdict(&plan, context.stderr.paint));
+        }
         PlanFormat::Json => context.print(&document)?,
     }
     if let Some(path) = &args.out {

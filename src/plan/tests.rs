@@ -470,14 +470,8 @@ fn limits_hold_exactly_at_their_boundaries() {
             &[allow("4")],
             vec![(Rule::MaxDrops, Allowed), (Rule::MaxDropPercent, Allowed)],
         ),
-        (
-            10,
-            4,
-            "max_drops = 3",
-            &[allow("3")],
-            vec![(Rule::MaxDrops, Refused), (Rule::MaxDropPercent, Refused), (Rule::MaxDrops, Refused)],
-        ),
-        (9, 2, "max_drops = 3", &[allow("1")], vec![(Rule::MaxDrops, Passed), (Rule::MaxDrops, Refused)]),
+        (10, 4, "max_drops = 3", &[allow("3")], vec![(Rule::MaxDrops, Refused)]),
+        (9, 2, "max_drops = 3", &[allow("1")], vec![(Rule::MaxDrops, Refused)]),
         (9, 4, "max_drops = 3", &[allow("1"), allow("4")], vec![(Rule::MaxDrops, Allowed)]),
     ] {
         let small = small(tracked, tracked - drops, policy);
@@ -682,8 +676,8 @@ fn a_guard_that_is_never_a_matter_of_limits_is_not_lifted_by_them() {
     let (a, b) = (entry("C-0") + &entry("C-1"), entry("C-2"));
     for (toml, expected) in [
         (format!("{head}{a}{}", entry("c-2")), vec![Rule::LetterCase]),
-        (format!("{}{a}{b}", head.replace("cli_hr", "cli_other")), vec![Rule::WrongApp, Rule::NoSection]),
-        (format!("{}{a}{b}", head.replace("feishu", "lark")), vec![Rule::WrongApp, Rule::NoSection]),
+        (format!("{}{a}{b}", head.replace("cli_hr", "cli_other")), vec![Rule::WrongApp]),
+        (format!("{}{a}{b}", head.replace("feishu", "lark")), vec![Rule::WrongApp]),
         (head.replace("hr", "it").replace("cli_it", "cli_other"), vec![Rule::NoSection]),
         (format!("{head}kind = \"store\"\n"), vec![Rule::WrongApp]),
     ] {
