@@ -162,10 +162,9 @@ async fn send<P: Platform>(
         }
         if let Some((kind, reason)) = settle(&answer.verdict, tries.was_lost, lane.believes_misses) {
             shared.halt.end_unknowns(app);
-            // A refusal says nothing of an earlier try whose answer was lost: that one may have dropped it.
-            let is_open =
-                matches!(kind, OutcomeKind::Failed | OutcomeKind::NotFound) && tries.without_verdict > 0;
-            if is_open {
+            // A refusal says nothing of an earlier try whose answer was lost: that one may have dropped it. An
+            // unknown code does: it was never there to be dropped.
+            if kind == OutcomeKind::Failed && tries.without_verdict > 0 {
                 return end(&tries, &answer, OutcomeKind::Unknown, Some(LOST_BEFORE.into()));
             }
             return end(&tries, &answer, kind, reason.map(Into::into));

@@ -104,7 +104,8 @@ fn safe(error: &str, arguments: &[OsString]) -> String {
 fn run(cli: &Cli) -> Exit {
     let entered = enter(cli.global.folder.as_deref());
     let context = Context::new(&cli.global);
-    match entered.and_then(|()| dispatch(&context, &cli.command)) {
+    let checked = entered.and_then(|()| check_state_path(&context, &cli.command));
+    match checked.and_then(|()| dispatch(&context, &cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             context.complain(&failure);
@@ -155,8 +156,7 @@ impl Context {
     pub fn new(global: &Global) -> Self {
         let Global { folder: _, manifest, state, allow_network_lock, color, verbose, quiet } = global;
         // Not clap's: it would reach the sandbox's own --state as well.
-        let from_env = env("LARKSUB_STATE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let state = state.clone().or(from_env);
+        let state = state.clone().or_else(|| env(STATE_VARIABLE).map(PathBuf::from));
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
             workspace: Workspace::new(manifest.as_deref(), state.as_deref()),
@@ -301,6 +301,19 @@ impl Context {
             self.note("note: a newer larksub wrote this state; only what this version understands is shown");
         }
     }
+}
+
+/// Names the state, where --state does not.
+const STATE_VARIABLE: &str = "LARKSUB_STATE";
+
+/// A variable that a pipeline meant to set, and did not, must not mean the state that happens to be here.
+fn check_state_path(context: &Context, command: &Command) -> Result<(), Failure> {
+    let needs_state = !matches!(command, Command::Sandbox(_) | Command::Completions { .. });
+    if !needs_state || !context.workspace.state.as_os_str().is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Error, "the path of the state is empty")
+        .hint(format!("name a state with --state or {STATE_VARIABLE}, or unset {STATE_VARIABLE}")))
 }
 
 /// How long another command's lock is waited for, where nobody says how long.

@@ -9,7 +9,7 @@ use crate::render::count;
 use crate::state::ledger::{Locking, lock};
 use crate::state::line::{write_line, write_lines};
 use crate::state::read::read;
-use crate::state::salvage::{self, Lost};
+use crate::state::salvage::{self, Lost, Merged};
 use crate::state::{LedgerError, Reading, Record, Unreadable, disk, recovery};
 use crate::text::shown;
 
@@ -44,6 +44,16 @@ fn repair(context: &Context) -> Result<Exit, Failure> {
         Err(Unreadable::Damaged { .. }) => {}
         Err(source) => return Err(LedgerError::Unreadable { path, source }.into()),
     }
+    if bytes.windows(2).any(|pair| pair == b"\r\n") {
+        return Err(Failure::new(
+            Exit::Error,
+            "the state's line ends were changed to CRLF; nothing was changed",
+        )
+        .hint(format!(
+            "`sed -i 's/\\r$//' {}` puts them back; in a repository, `-text` in .gitattributes keeps them",
+            shown(&path.display().to_string())
+        )));
+    }
     let Some(salvage) = salvage::salvage(&bytes) else {
         return Err(Failure::new(Exit::Error, "nothing in this state can be believed: its first line is damaged")
             .hint("restore it from its backup or version control; without its first line nothing says which ledger it is"));
@@ -58,7 +68,7 @@ fn repair(context: &Context) -> Result<Exit, Failure> {
     })?;
     let kept = replace(&path, &content, "damaged")?;
     let mut said = format!(
-        "Repaired: {} kept as they were, {} written anew.\nThe damaged ledger is {}.\n",
+        "Repaired: the first {} kept, {} written anew.\nThe damaged ledger is {}.\n",
         count(lines_in(&bytes, salvage.sound_len), "line", "lines"),
         count(salvage.regained.len() as u64, "record", "records"),
         shown(&kept.display().to_string())
@@ -74,11 +84,22 @@ fn merge_copy(context: &Context, other: &Path) -> Result<Exit, Failure> {
     let bytes = std::fs::read(other).map_err(|source| LedgerError::Read { path: other.into(), source })?;
     let theirs: Reading =
         read(&bytes).map_err(|source| LedgerError::Unreadable { path: other.into(), source })?;
-    let mut state = reading.state.clone();
-    let Some((records, unknown)) = salvage::merge(&mut state, &reading, &bytes, &theirs) else {
-        return Err(Failure::new(Exit::Refused, "the two are not copies of one ledger; nothing was changed")
-            .because(format!("this one's lineage is {}", reading.state.lineage))
+    let lineage = reading.state.lineage;
+    let mut state = reading.state;
+    let (records, unknown) = match salvage::merge(&mut state, &reading.lines, &bytes, &theirs.state) {
+        Merged::Added(records, unknown) => (records, unknown),
+        Merged::OtherLineage => {
+            return Err(Failure::new(
+                Exit::Refused,
+                "the two are not copies of one ledger; nothing was changed",
+            )
+            .because(format!("this one's lineage is {lineage}"))
             .because(format!("the other's is {}", theirs.state.lineage)));
+        }
+        Merged::Compacted => {
+            return Err(Failure::new(Exit::Refused, "this state was compacted after the two parted; nothing was changed")
+                .hint("merge the other copy into the ledger that `compact` kept, or look through its `state history` by hand"));
+        }
     };
     ledger.append_each(&records)?;
     let added = count(records.len() as u64, "record", "records");

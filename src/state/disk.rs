@@ -40,6 +40,7 @@ pub fn release(file: &File) -> io::Result<()> {
 pub fn replace(path: &Path, content: &[u8], kept: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let old = fs::metadata(path)?;
+    remove_stale_links(path, folder, &old)?;
     let mut new = tempfile::NamedTempFile::with_prefix_in(".larksub-new-", folder)?;
     failpoint::hit("append")?;
     new.write_all(content)?;
@@ -55,6 +56,33 @@ pub fn replace(path: &Path, content: &[u8], kept: &Path) -> io::Result<()> {
     new.persist(path).map_err(|error| error.error)?;
     failpoint::hit("renamed")?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes the second names that a replacing that was killed left for the live file: they would grow with it.
+fn remove_stale_links(path: &Path, folder: &Path, live: &fs::Metadata) -> io::Result<()> {
+    let Some(name) = path.file_name().filter(|_| live.nlink() > 1) else { return Ok(()) };
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let other = entry.file_name();
+        let rest = other.as_encoded_bytes().strip_prefix(name.as_encoded_bytes());
+        let is_ours = rest.and_then(|rest| std::str::from_utf8(rest).ok()).is_some_and(is_kept_name);
+        if is_ours
+            && entry
+                .metadata()
+                .is_ok_and(|metadata| metadata.ino() == live.ino() && metadata.dev() == live.dev())
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether what follows the ledger's name is what replacing it adds: `.FIRST-LAST` or `.damaged`, and a number.
+fn is_kept_name(suffix: &str) -> bool {
+    suffix.strip_prefix('.').is_some_and(|suffix| {
+        let rest = suffix.strip_prefix("damaged").unwrap_or(suffix);
+        rest.chars().all(|c| c.is_ascii_digit() || c == '-')
+    })
 }
 
 /// The first name of this form that nothing has yet: `base`, `base-2`, `base-3`, …

@@ -332,7 +332,7 @@ impl State {
 
     fn track(&mut self, track: Track<'_>) -> Result<(), Impossible> {
         let Track { at, app, tenant_key, approval_code, name, owner, protect, by } = track;
-        let app = self.labelled(&app)?;
+        let app = self.labelled(&app, "track", &approval_code)?;
         let subscription = Subscription {
             name: name.map(|name| name.into_string()),
             owner: owner.map(|owner| owner.into_string()),
@@ -492,7 +492,7 @@ impl State {
             last_run,
         } = snapshot;
         let label = app;
-        let app = self.labelled(&label)?;
+        let app = self.labelled(&label, "snapshot", &approval_code)?;
         let runs = [&open_intent, &own_intent].into_iter().flatten().map(|intent| &intent.run);
         for run in runs.chain(&last_run).chain(outcome.as_ref().map(|outcome| &outcome.run)) {
             self.known_run(run)?;
@@ -530,8 +530,11 @@ impl State {
         }
     }
 
-    fn labelled(&self, label: &AppLabel) -> Result<AppIndex, Impossible> {
-        self.labels.get(label).copied().ok_or_else(|| impossible(format!("`{label}` is not bound to an app")))
+    fn labelled(&self, label: &AppLabel, op: &str, code: &ApprovalCode) -> Result<AppIndex, Impossible> {
+        self.labels
+            .get(label)
+            .copied()
+            .ok_or_else(|| impossible(format!("`{op}` of {label}/{code}: `{label}` is not bound to an app")))
     }
 
     fn known_run(&self, run: &Uuid) -> Result<(), Impossible> {
@@ -549,7 +552,7 @@ impl State {
         approval_code: &ApprovalCode,
         op: &str,
     ) -> Result<&mut Subscription, Impossible> {
-        let app = self.labelled(label)?;
+        let app = self.labelled(label, op, approval_code)?;
         self.subscriptions
             .get_mut(&IdRef { app, tenant_key, approval_code })
             .filter(|subscription| subscription.is_tracked())

@@ -6,7 +6,7 @@
 
 use super::fold::{Impossible, State, Status};
 use super::line::{Line, read_line, sound_crc};
-use super::read::Reading;
+use super::read::{Contains, Lines};
 use super::record::{By, Intent, Outcome, Record, Run, Str};
 
 /// What a ledger's bytes can be believed to say.
@@ -54,41 +54,65 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
         unproven: Vec::new(),
         state: State::begin(init, serial),
     };
-    let mut is_whole = true;
+    let mut later: Vec<&Line<'_>> = Vec::new();
+    let mut partly = None;
     for piece in &pieces {
         let Some(line) = &piece.line else {
             salvage.lost.push(Lost { offset: piece.offset as u64, len: piece.len as u64 });
-            is_whole = false;
             continue;
         };
         let is_first = piece.offset == 0;
-        let follows = is_first || line.seq == salvage.serial.saturating_add(1);
-        is_whole = is_whole && follows && piece.is_ended;
-        let mut records = line.records.iter().skip(usize::from(is_first)).cloned();
-        let mut taken = Vec::new();
-        let mut refused = None;
-        while let Some(record) = records.next().filter(|_| is_whole) {
-            if salvage.state.fold(record.clone()).is_err() {
-                refused = Some(record);
-                break;
-            }
-            taken.push(record);
-        }
-        if is_whole && refused.is_none() {
-            salvage.sound_len = piece.offset + piece.len + 1;
-            salvage.serial = line.seq;
-            salvage.state.serial = line.seq;
-            salvage.ends_open = line.more;
+        let is_next = is_first || line.seq == salvage.serial.saturating_add(1);
+        let is_whole = salvage.lost.is_empty() && later.is_empty() && is_next && piece.is_ended;
+        if !is_whole {
+            later.push(line);
             continue;
         }
-        is_whole = false;
-        salvage.regained.extend(taken.into_iter().map(Record::into_owned));
-        let rest = refused.into_iter().chain(records).collect();
-        let (regained, unproven) = regain(&mut salvage.state, rest);
-        salvage.regained.extend(regained);
-        salvage.unproven.extend(unproven);
+        let records = line.records.iter().skip(usize::from(is_first)).cloned().collect();
+        let (taken, rest) = take(&mut salvage.state, records);
+        if !rest.is_empty() {
+            // Its records are written anew, so none of them may be folded twice.
+            salvage.regained.extend(taken.into_iter().map(Record::into_owned));
+            salvage.take_in(rest);
+            partly = Some(line.seq);
+            later.push(line);
+            continue;
+        }
+        salvage.sound_len = piece.offset + piece.len + 1;
+        salvage.serial = line.seq;
+        salvage.state.serial = line.seq;
+        salvage.ends_open = line.more;
+    }
+    // Lines may have been moved or repeated; `seq` says in which order they were written, and each counts once.
+    let mut last = salvage.serial;
+    later.sort_by_key(|line| line.seq);
+    for line in later {
+        if line.seq > last {
+            last = line.seq;
+            if partly != Some(line.seq) {
+                salvage.take_in(line.records.clone());
+            }
+        }
     }
     Some(salvage)
+}
+
+impl Salvage {
+    fn take_in(&mut self, records: Vec<Record<'_>>) {
+        let (regained, unproven) = regain(&mut self.state, records);
+        self.regained.extend(regained);
+        self.unproven.extend(unproven);
+    }
+}
+
+/// Folds records into a state up to the first that cannot follow; back come those that were, and the others.
+fn take<'a>(state: &mut State, records: Vec<Record<'a>>) -> (Vec<Record<'a>>, Vec<Record<'a>>) {
+    let mut rest = records.into_iter().peekable();
+    let mut taken = Vec::new();
+    while let Some(record) = rest.next_if(|record| state.fold(record.clone()).is_ok()) {
+        taken.push(record);
+    }
+    (taken, rest.collect())
 }
 
 /// Folds records into a state as far as they can be believed. Back come those that were, with what had to be
@@ -164,26 +188,40 @@ fn implied(state: &State, record: &Record<'static>) -> Vec<Record<'static>> {
     implied
 }
 
-/// What the lines of another copy of the same ledger add to this one: everything after the last line that the two
-/// have in common. None where they are not of one lineage.
-pub fn merge(
-    state: &mut State,
-    ours: &Reading,
-    other: &[u8],
-    theirs: &Reading,
-) -> Option<(Vec<Record<'static>>, Vec<String>)> {
-    if theirs.state.lineage != ours.state.lineage {
-        return None;
+/// What the lines of another copy of the same ledger add to this one.
+#[derive(Debug)]
+pub enum Merged {
+    /// These records, and what cannot follow what is known, in words.
+    Added(Vec<Record<'static>>, Vec<String>),
+    /// It is no copy of the same ledger.
+    OtherLineage,
+    /// This ledger was compacted after the last line that the two have in common, so nobody can say which that was.
+    Compacted,
+}
+
+/// Folds what another copy knows beyond this one into the state: everything after the last line in common.
+pub fn merge(state: &mut State, ours: &Lines, other: &[u8], theirs: &State) -> Merged {
+    if theirs.lineage != state.lineage {
+        return Merged::OtherLineage;
     }
     let mut records = Vec::new();
+    let (mut has_common, mut has_older) = (false, false);
     for piece in pieces(other) {
         let Some(line) = piece.line else { continue };
         let crc = other.get(piece.offset..piece.offset + piece.len).and_then(sound_crc).unwrap_or_default();
-        if ours.lines.contains(line.seq, crc) != super::read::Contains::Yes {
-            records.extend(line.records.into_iter().map(Record::into_owned));
+        match ours.contains(line.seq, crc) {
+            Contains::Yes => has_common = true,
+            Contains::Compacted => has_older = true,
+            Contains::Other | Contains::EndsBefore => {
+                records.extend(line.records.into_iter().map(Record::into_owned));
+            }
         }
     }
-    Some(regain(state, records))
+    if has_older && !has_common {
+        return Merged::Compacted;
+    }
+    let (regained, unproven) = regain(state, records);
+    Merged::Added(regained, unproven)
 }
 
 /// A stretch of the file: a line whose checksum is right, or bytes that are none.

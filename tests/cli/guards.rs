@@ -43,13 +43,13 @@ fn refused(scratch: &Scratch, says: &[&str]) -> Ran {
 #[test]
 fn max_drops_refuses_what_is_strictly_above_it() {
     let scratch = dropping(5, 3, "max_drops = 2");
-    let says = ["max_drops: 3 to drop, at most 2", "--allow-drops 3; or raise `max_drops` in [policy]"];
+    let says = ["max_drops: 3 to drop, at most 2", "--allow-drops 3; or, in [policy], `max_drops = 3`"];
     scratch.run("plan").exit(4).says(says);
-    refused(&scratch, &["3 to drop, at most 2", "--allow-drops 3; or raise `max_drops` in [policy]"]);
+    refused(&scratch, &["3 to drop, at most 2", "--allow-drops 3; or, in [policy], `max_drops = 3`"]);
     let expected = json!({
         "rule": "max_drops", "verdict": "refused", "measured": 3, "limit": 2,
         "says": "3 to drop, at most 2",
-        "remedy": "if every one is meant: --allow-drops 3; or raise `max_drops` in [policy]",
+        "remedy": "if every one is meant: --allow-drops 3; or, in [policy], `max_drops = 3`",
     });
     assert_eq!(guard(&scratch, "", "max_drops"), expected);
     scratch.run("plan --allow-drops 2").exit(4);
@@ -94,7 +94,7 @@ fn max_drop_percent_is_exact_and_in_force_from_ten_tracked() {
             ran.says([
                 &format!("{drops} of {tracked} to drop ("),
                 &format!("at most {percent} %"),
-                &format!("--allow-drops {drops}; or raise `max_drop_percent` in [policy]"),
+                &format!("--allow-drops {drops}; or, in [policy], `max_drop_percent = "),
             ]);
             scratch.run(&format!("plan --allow-drops {drops}")).exit(0);
         }
@@ -124,7 +124,7 @@ fn forgets_are_no_drops() {
         text.push_str(&format!("\n[[apps.hr.removed]]\napproval_code = \"{code}\"\nforget = true\n"));
     }
     scratch.write("larksub.toml", text);
-    scratch.run("plan").exit(0).says(["Nothing to drop of 10 tracked subscriptions; 10 forgotten"]);
+    scratch.run("plan").exit(0).says(["Nothing to drop of 10 tracked subscriptions; 10 to forget"]);
 }
 
 /// A manifest with `hr` protecting its first code.
@@ -153,7 +153,7 @@ fn a_protected_subscription_goes_only_after_an_applied_protect_false() {
     scratch
         .run(&format!("state rm {key} --reason gone"))
         .exit(4)
-        .says(["protected; nothing was forgotten", &key]);
+        .says(["nothing was forgotten: protected", &key]);
     // Neither is the one beside it.
     scratch.run(&format!("state rm hr/{} {key} --reason gone", code(2))).exit(4);
     assert_eq!(scratch.state(), before);
@@ -174,7 +174,7 @@ fn an_app_whose_section_is_gone_refuses_the_plan() {
         &scratch,
         &[
             "app `hr` (cli_hr at http://127.0.0.1:9) has 2 tracked and no section in the manifest",
-            "keep `[apps.hr]` with its app_id and without subscriptions until its drops are applied",
+            "keep `[apps.hr]` with its settings and without subscriptions until its drops are applied",
         ],
     );
     let measured = guard(&scratch, "", "no_section");

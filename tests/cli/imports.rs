@@ -179,7 +179,7 @@ fn state_rm_forgets_all_or_nothing_and_says_why_in_the_ledger() {
         (format!("state rm hr/{} hr/{} --reason x", code(2), code(8)), 1, "was never known"),
         (format!("state rm fin/{} --reason x", code(2)), 1, "was never known"),
         (format!("state rm hr/acme/{} --reason x", code(2)), 1, "was never known"),
-        (format!("state rm hr/{} hr/{} --reason x", code(1), code(2)), 4, "protected; nothing was forgotten"),
+        (format!("state rm hr/{} hr/{} --reason x", code(1), code(2)), 4, "nothing was forgotten: protected"),
     ] {
         scratch.run(&line).exit(status).says([says]);
         assert_eq!(scratch.state(), before, "{line}");

@@ -303,7 +303,7 @@ fn show_of_a_plan_needs_no_state_and_warns_where_the_state_has_moved() {
     assert_eq!(printed, scratch.text("plan.json"));
     let elsewhere = Scratch::new();
     elsewhere.write("plan.json", scratch.text("plan.json"));
-    elsewhere.run("show plan.json").exit(0).says(["1 of 1 tracked subscription will be dropped"]);
+    elsewhere.run("show plan.json").exit(0).says(["The one tracked subscription will be dropped"]);
 }
 
 #[test]
