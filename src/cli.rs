@@ -46,7 +46,7 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// Look for the manifest and the state in DIR
+    /// Work as if started in DIR
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
     /// The manifest: a TOML file, or a folder of them [default: larksub.toml]

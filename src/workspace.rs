@@ -52,12 +52,11 @@ pub enum ManifestError {
 }
 
 impl Workspace {
-    /// Relative paths are from `folder`; the state stands beside the manifest file, or inside the manifest folder.
-    pub fn new(folder: Option<&Path>, manifest: Option<&Path>, state: Option<&Path>) -> Self {
-        let from = |path: &Path| folder.map_or_else(|| path.to_path_buf(), |folder| folder.join(path));
-        let manifest = from(manifest.unwrap_or(Path::new(MANIFEST)));
+    /// The state stands beside the manifest file, or inside the manifest folder, where it is not named.
+    pub fn new(manifest: Option<&Path>, state: Option<&Path>) -> Self {
+        let manifest = manifest.unwrap_or(Path::new(MANIFEST)).to_path_buf();
         let state = match state {
-            Some(state) => from(state),
+            Some(state) => state.to_path_buf(),
             None if manifest.is_dir() => manifest.join(STATE),
             None => manifest.with_file_name(STATE),
         };

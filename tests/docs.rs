@@ -252,3 +252,21 @@ fn tables_of_codes_and_words_are_complete() {
     let faults: BTreeSet<String> = What::all().map(|(word, _)| word.to_string()).collect();
     assert_eq!(first_cells(&page("docs/sandbox.md"), "## Faults"), faults);
 }
+
+#[test]
+fn every_failure_mode_names_its_proof() {
+    let text = page("docs/failure-modes.md");
+    let table = text.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    let cells = |row: &'_ str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect();
+    let rows: Vec<Vec<String>> = table.take_while(|line| line.starts_with('|')).map(cells).collect();
+    assert!(rows.len() >= 30, "failure modes are found");
+    let mut unproven = Vec::new();
+    for row in rows.iter().filter(|row| !row[0].starts_with("**")) {
+        let proofs = spans(row.last().unwrap());
+        let is_test = |path: &&str| path.starts_with("tests/") || path.starts_with("src/");
+        if row.len() != 5 || proofs.is_empty() || !proofs.iter().all(is_test) {
+            unproven.push(row.join(" | "));
+        }
+    }
+    assert!(unproven.is_empty(), "{}", unproven.join("\n"));
+}

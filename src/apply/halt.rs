@@ -1,7 +1,7 @@
 //! What ends a run early: a signal, a stop of an app or a tenant, a ledger that cannot be written.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rustix::process::{Pid, getppid};
@@ -31,6 +31,7 @@ pub struct Halt {
     stopped: RefCell<BTreeSet<(AppLabel, Option<TenantKey>)>>,
     is_broken: Cell<bool>,
     was_cut_short: Cell<bool>,
+    unknowns: RefCell<BTreeMap<AppLabel, u32>>,
     changed: Notify,
 }
 
@@ -43,6 +44,7 @@ impl Halt {
             stopped: RefCell::default(),
             is_broken: Cell::new(false),
             was_cut_short: Cell::new(false),
+            unknowns: RefCell::default(),
             changed: Notify::new(),
         }
     }
@@ -71,6 +73,19 @@ impl Halt {
         let is_new = self.stopped.borrow_mut().insert((stopped.app.clone(), stopped.tenant_key.clone()));
         self.changed.notify_waiters();
         is_new
+    }
+
+    /// Counts one more unknown outcome of an app; says how many it has had in a row, in all its tenants.
+    pub fn count_unknown(&self, app: &AppLabel) -> u32 {
+        let mut unknowns = self.unknowns.borrow_mut();
+        let count = unknowns.entry(app.clone()).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Notes that an app has been given a verdict.
+    pub fn end_unknowns(&self, app: &AppLabel) {
+        self.unknowns.borrow_mut().remove(app);
     }
 
     /// Stops everything: the ledger cannot be written.

@@ -27,6 +27,9 @@ const MAX_RATE_LIMITS: u32 = 10;
 /// After so many unknown outcomes in a row the platform cannot be relied on.
 const MAX_UNKNOWNS: u32 = 5;
 
+/// Why a call is unknown although its last try was refused.
+const LOST_BEFORE: &str = "an earlier try got no answer, so it may be gone";
+
 /// An outcome that is not recorded yet, and the call it belongs to.
 type Unwritten = (Call, Outcome<'static>);
 
@@ -113,7 +116,6 @@ async fn write<P>(
 #[derive(Debug, Default)]
 struct Streaks {
     rate_limits: u32,
-    unknowns: u32,
 }
 
 /// What the tries of one call have come to so far.
@@ -159,7 +161,13 @@ async fn send<P: Platform>(
             streaks.rate_limits = 0;
         }
         if let Some((kind, reason)) = settle(&answer.verdict, tries.was_lost, lane.believes_misses) {
-            streaks.unknowns = 0;
+            shared.halt.end_unknowns(app);
+            // A refusal says nothing of an earlier try whose answer was lost: that one may have dropped it.
+            let is_open =
+                matches!(kind, OutcomeKind::Failed | OutcomeKind::NotFound) && tries.without_verdict > 0;
+            if is_open {
+                return end(&tries, &answer, OutcomeKind::Unknown, Some(LOST_BEFORE.into()));
+            }
             return end(&tries, &answer, kind, reason.map(Into::into));
         }
         let wait = match &answer.verdict {
@@ -185,7 +193,7 @@ async fn send<P: Platform>(
                 tries.was_lost = true;
                 tries.without_verdict += 1;
                 if tries.without_verdict >= MAX_TRIES {
-                    note_unknown(lane, streaks, lost, &answer, shared);
+                    note_unknown(lane, lost, &answer, shared);
                     return end(&tries, &answer, OutcomeKind::Unknown, Some(lost.to_string()));
                 }
                 BACK_OFF.saturating_mul(1 << (tries.without_verdict - 1).min(6))
@@ -196,7 +204,7 @@ async fn send<P: Platform>(
                     Some(Ok(())) => Duration::ZERO,
                     Some(Err(error)) => {
                         halt(token_stop(lane, &error), shared);
-                        return end(&tries, &answer, OutcomeKind::Failed, Some(error.to_string()));
+                        return end(&tries, &answer, refused(&tries), Some(error.to_string()));
                     }
                     None => {
                         shared.halt.note_cut_short();
@@ -206,16 +214,11 @@ async fn send<P: Platform>(
             }
             Verdict::TokenRefused => {
                 stop_for(lane, StopScope::App, StopReason::Credential, &answer, shared);
-                return end(
-                    &tries,
-                    &answer,
-                    OutcomeKind::Failed,
-                    Some("a new token was refused as well".into()),
-                );
+                return end(&tries, &answer, refused(&tries), Some("a new token was refused as well".into()));
             }
             Verdict::Stop(scope, reason) => {
                 stop_for(lane, *scope, *reason, &answer, shared);
-                return end(&tries, &answer, OutcomeKind::Failed, Some(reason.to_string()));
+                return end(&tries, &answer, refused(&tries), Some(reason.to_string()));
             }
             // `settle` has taken care of these.
             Verdict::Done | Verdict::AlreadyDone | Verdict::NotFound | Verdict::Refused => Duration::ZERO,
@@ -266,9 +269,8 @@ fn outcome<P>(
     }
 }
 
-fn note_unknown<P>(lane: &Lane, streaks: &mut Streaks, lost: &Lost, answer: &Answer, shared: &Shared<'_, P>) {
-    streaks.unknowns += 1;
-    if streaks.unknowns >= MAX_UNKNOWNS {
+fn note_unknown<P>(lane: &Lane, lost: &Lost, answer: &Answer, shared: &Shared<'_, P>) {
+    if shared.halt.count_unknown(&lane.app.label) >= MAX_UNKNOWNS {
         let says = format!("{MAX_UNKNOWNS} calls in a row without a verdict; the last: {lost}");
         let hint = "once the platform answers again, run the same command again: it settles what is unknown";
         stop(lane, StopScope::App, "unknowns", says, hint, answer, shared);

@@ -140,7 +140,7 @@ fn read_codes(path: &Path) -> Result<Vec<ApprovalCode>, Failure> {
         Exit::Error,
         format!("{place} has lines that are no approval codes; nothing was imported"),
     );
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let line = line.split('#').next().unwrap_or_default().trim();
         if line.is_empty() {
             continue;

@@ -27,7 +27,7 @@ use crate::render::{Layout, Paint};
 use crate::state::compact::is_overgrown;
 use crate::state::ledger::{Locking, read_file, refuse_newer};
 use crate::state::{Ledger, Reading};
-use crate::text::shown;
+use crate::text::{is_unseen, shown};
 use crate::workspace::Workspace;
 
 /// What every command works with.
@@ -70,25 +70,56 @@ pub enum Verbosity {
 /// Runs the program with these arguments, its own name first. Whatever is to be said has been printed when this
 /// returns.
 pub fn run_from(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match Cli::try_parse_from(&arguments) {
         Ok(cli) => run(&cli),
+        // A closed stream is no reason to fail.
+        Err(error) if error.use_stderr() => {
+            let _ = write!(io::stderr(), "{}", safe(&error.render().to_string(), &arguments));
+            Exit::Error
+        }
+        // Help and version come this way, too.
         Err(error) => {
-            // Help and version are printed this way, too; a closed stream is no reason to fail.
             let _ = error.print();
-            if error.use_stderr() { Exit::Error } else { Exit::Done }
+            Exit::Done
         }
     }
 }
 
+/// A usage error, whose text quotes what was typed: a pipeline may pass on what somebody else wrote.
+fn safe(error: &str, arguments: &[OsString]) -> String {
+    let mut text = error.to_owned();
+    for argument in arguments.iter().skip(1) {
+        let argument = argument.to_string_lossy();
+        // Of `--flag=value` clap quotes either part.
+        let parts = argument.split('=').chain([argument.as_ref()]);
+        for part in parts.filter(|part| part.contains(is_unseen) || part.contains("##")) {
+            text = text.replace(part, &shown(part));
+        }
+    }
+    let unseen = |c: char| c != '\n' && is_unseen(c);
+    text.chars().map(|c| if unseen(c) { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+}
+
 fn run(cli: &Cli) -> Exit {
+    let entered = enter(cli.global.folder.as_deref());
     let context = Context::new(&cli.global);
-    match dispatch(&context, &cli.command) {
+    match entered.and_then(|()| dispatch(&context, &cli.command)) {
         Ok(exit) => exit,
         Err(failure) => {
             context.complain(&failure);
             failure.exit
         }
     }
+}
+
+/// Goes to the folder of `-C`, so that every relative path is from there: manifest and state, plans, lists, secrets.
+fn enter(folder: Option<&Path>) -> Result<(), Failure> {
+    let Some(folder) = folder else { return Ok(()) };
+    std::env::set_current_dir(folder).map_err(|error| {
+        let title = format!("cannot work in {}", shown(&folder.display().to_string()));
+        Failure::new(Exit::Error, title).because(error.to_string())
+    })
 }
 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
@@ -122,13 +153,13 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
 impl Context {
     /// The surroundings that the global options and the process describe.
     pub fn new(global: &Global) -> Self {
-        let Global { folder, manifest, state, allow_network_lock, color, verbose, quiet } = global;
+        let Global { folder: _, manifest, state, allow_network_lock, color, verbose, quiet } = global;
         // Not clap's: it would reach the sandbox's own --state as well.
         let from_env = env("LARKSUB_STATE").filter(|path| !path.is_empty()).map(PathBuf::from);
         let state = state.clone().or(from_env);
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
-            workspace: Workspace::new(folder.as_deref(), manifest.as_deref(), state.as_deref()),
+            workspace: Workspace::new(manifest.as_deref(), state.as_deref()),
             trusts_network: *allow_network_lock,
             stdout: screen(io::stdout().is_terminal()),
             stderr: screen(io::stderr().is_terminal()),

@@ -1,9 +1,13 @@
 //! `larksub plan`: what would be dropped. Neither network nor credential, and nothing written but `--out`.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use super::{Context, write_file};
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::error::{Exit, Failure};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Source};
 use crate::pace;
 use crate::plan::{self, Plan, merge, saved};
 use crate::render;
@@ -15,8 +19,11 @@ use crate::text::shown;
 /// # Errors
 /// Manifest or state are refused, or the plan cannot be saved.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
-    let (manifest, _) = context.manifest()?;
+    let (manifest, sources) = context.manifest()?;
     let reading = context.state()?;
+    if let Some(path) = &args.out {
+        refuse_inputs(context, &sources, path)?;
+    }
     let plan = compute(&manifest, &reading, &args.allow.overrides());
     let document =
         if args.out.is_some() || args.format == PlanFormat::Json { document(&plan)? } else { String::new() };
@@ -25,7 +32,11 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     }
     match args.format {
         PlanFormat::Text => context.print(&text(context, &plan, &reading, args.full))?,
-        PlanFormat::Diff => context.print(&diff(context, &manifest, &reading))?,
+        PlanFormat::Diff => {
+            context.print(&diff(context, &manifest, &reading))?;
+            // A diff shows neither an app without a section nor what a guard says.
+            context.note(&render::plan::verdict(&plan, context.stderr.paint));
+        }
         PlanFormat::Json => context.print(&document)?,
     }
     if let Some(path) = &args.out {
@@ -65,6 +76,22 @@ fn document(plan: &Plan) -> Result<String, Failure> {
     saved::write(plan).map_err(|error| {
         Failure::new(Exit::Error, "the plan cannot be written as JSON").because(error.to_string())
     })
+}
+
+/// A plan saved over the state would end the only ledger there is.
+fn refuse_inputs(context: &Context, sources: &[Source], out: &Path) -> Result<(), Failure> {
+    let file = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    let Some(there) = file(out) else { return Ok(()) };
+    let manifests = sources.iter().map(|source| (Path::new(&source.path), "manifest"));
+    let mut inputs = std::iter::once((context.workspace.state.as_path(), "state")).chain(manifests);
+    match inputs.find(|(path, _)| file(path) == Some(there)) {
+        None => Ok(()),
+        Some((_, what)) => {
+            let title = format!("--out {} names the {what}", shown(&out.display().to_string()));
+            Err(Failure::new(Exit::Error, title)
+                .hint("nothing was written; save the plan under a name of its own, such as `plan.json`"))
+        }
+    }
 }
 
 fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {

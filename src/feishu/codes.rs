@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer::{Answer, Lost, MAX_LOG_ID, MAX_MSG, StopReason, StopScope, Verdict};
+use super::hidden::hide;
 use super::{NoAnswer, Response};
 use crate::text::cut_bytes;
 
@@ -58,9 +59,6 @@ const MIN_RESET: Duration = Duration::from_secs(1);
 const MAX_TOKEN: usize = 8 * 1024;
 /// An answer names a handful of scopes; more would be noise in a record.
 const MAX_SCOPES: usize = 16;
-
-/// A rehearsal's secret of a letter or two would take every such letter out of a message.
-const MIN_HIDDEN: usize = 6;
 
 /// The three calls that issue a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,16 +208,6 @@ fn describe(response: &Response, body: &Result<Body, &'static str>, secrets: &[&
             .take(MAX_SCOPES)
             .collect(),
     }
-}
-
-fn hide(text: &str, secrets: &[&SecretString]) -> String {
-    let mut text = text.to_owned();
-    for secret in
-        secrets.iter().map(|secret| secret.expose_secret()).filter(|secret| secret.len() >= MIN_HIDDEN)
-    {
-        text = text.replace(secret, "***");
-    }
-    text
 }
 
 fn verdict(status: u16, body: &Result<Body, &'static str>, reset: Duration) -> Verdict {

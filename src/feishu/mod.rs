@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod client;
 pub mod codes;
+mod hidden;
 pub mod http;
 pub mod token_error;
 pub mod tokens;

@@ -163,6 +163,7 @@ fn forget(row: &Row<'_>, tracked: &state::Subscription) -> Forget {
         reason: reason(row),
         since: tracked.since,
         generation: tracked.generation,
+        sent_at: tracked.open_intent().map(|intent| intent.at),
     }
 }
 

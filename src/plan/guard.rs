@@ -1,17 +1,14 @@
 //! The guards: rules that refuse a plan, each with its measured value, its limit and the way to allow it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::merge::Row;
-use super::{Drop, Unknown};
+use super::{Drop, Unknown, limits};
 use crate::manifest::Manifest;
 use crate::state::{Override, OverrideFlag, State};
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
-
-/// Apps with fewer tracked subscriptions are not measured by percentage: one drop of three is no sign of a mistake.
-const PERCENT_FROM: u64 = 10;
 
 /// A rule, as it was measured on one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,17 +110,17 @@ pub fn measure(measured: &Measured<'_>) -> Vec<Guard> {
     guards.extend(letter_cases(measured));
     guards.extend(protected(measured));
     guards.extend(handovers(measured));
-    guards.extend(numbers(measured));
+    guards.extend(limits::measure(measured));
     guards
 }
 
 /// The keys of what will be called, unknowns included.
-fn calls<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = SubscriptionKey> + 'a {
+pub(super) fn calls<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = SubscriptionKey> + 'a {
     let unknowns = measured.unknowns.iter().filter(|unknown| !unknown.declared).map(Unknown::key);
     unknowns.chain(measured.drops.iter().map(Drop::key))
 }
 
-fn refused(rule: Rule, says: String, remedy: String) -> Guard {
+pub(super) fn refused(rule: Rule, says: String, remedy: String) -> Guard {
     Guard {
         rule,
         verdict: Verdict::Refused,
@@ -174,6 +171,8 @@ fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
     let sections: HashSet<_> = measured.manifest.apps.values().map(|app| &app.identity).collect();
     let tracked = measured.state.tracked_by_app();
     let missing = measured.state.apps().filter(|(_, app)| !sections.contains(&app.identity));
+    // Where its label stands for another app in the manifest, that is the mistake, and said already.
+    let missing = missing.filter(|(_, app)| !measured.manifest.apps.contains_key(&app.label));
     let missing = missing.filter_map(|(index, app)| Some((app, *tracked.get(&index)?)));
     missing
         .map(|(app, count)| Guard {
@@ -258,91 +257,6 @@ fn handovers(measured: &Measured<'_>) -> Vec<Guard> {
     guards
 }
 
-fn allowed<'a>(measured: &'a Measured<'_>, flag: OverrideFlag) -> impl Iterator<Item = &'a str> {
+pub(super) fn allowed<'a>(measured: &'a Measured<'_>, flag: OverrideFlag) -> impl Iterator<Item = &'a str> {
     measured.overrides.iter().filter(move |given| given.flag == flag).map(|given| given.value.as_str())
-}
-
-fn numbers(measured: &Measured<'_>) -> Vec<Guard> {
-    let mut by_app: BTreeMap<AppLabel, u64> = BTreeMap::new();
-    for key in calls(measured) {
-        *by_app.entry(key.app).or_default() += 1;
-    }
-    let total = by_app.values().sum();
-    // Where the flag is given more than once (saved in the plan, and again on apply), the larger number holds.
-    let allowance =
-        allowed(measured, OverrideFlag::AllowDrops).filter_map(|value| value.parse::<u64>().ok()).max();
-    let mut guards = Vec::new();
-    if let Some(limit) = measured.manifest.policy.max_drops.filter(|_| total > 0) {
-        let says = format!("{total} to drop, at most {limit}");
-        guards.push(number(
-            Rule::MaxDrops,
-            says,
-            None,
-            (total, None, limit),
-            total > limit,
-            total,
-            allowance,
-        ));
-    }
-    let percent = measured.manifest.policy.max_drop_percent;
-    let tracked = measured.state.tracked_by_app();
-    for (label, app) in &measured.manifest.apps {
-        let Some((index, _)) = measured.state.app_of(&app.identity) else { continue };
-        let tracked = tracked.get(&index).copied().unwrap_or(0);
-        let drops = by_app.get(label).copied().unwrap_or(0);
-        if tracked < PERCENT_FROM || drops == 0 {
-            continue;
-        }
-        let is_beyond = u128::from(drops) * 100 > u128::from(percent) * u128::from(tracked);
-        let says = format!(
-            "`{label}`: {drops} of {tracked} to drop ({}), at most {percent} %",
-            share(drops, tracked)
-        );
-        let rule = Rule::MaxDropPercent;
-        guards.push(number(
-            rule,
-            says,
-            Some(label),
-            (drops, Some(tracked), percent),
-            is_beyond,
-            total,
-            allowance,
-        ));
-    }
-    if let Some(limit) = allowance.filter(|limit| total > *limit) {
-        let says = format!("{total} to drop, and --allow-drops {limit} allows {limit}");
-        guards.push(number(Rule::MaxDrops, says, None, (total, None, limit), true, total, allowance));
-    }
-    guards
-}
-
-fn number(
-    rule: Rule,
-    says: String,
-    app: Option<&AppLabel>,
-    (measured, of, limit): (u64, Option<u64>, u64),
-    is_beyond: bool,
-    total: u64,
-    allowance: Option<u64>,
-) -> Guard {
-    let is_allowed = allowance.is_some_and(|allowance| total <= allowance);
-    let verdict = match (is_beyond, is_allowed) {
-        (false, _) => Verdict::Passed,
-        (true, true) => Verdict::Allowed,
-        (true, false) => Verdict::Refused,
-    };
-    let edit = match (rule, app) {
-        (Rule::MaxDropPercent, _) => "max_drop_percent",
-        _ => "max_drops",
-    };
-    let remedy = (verdict == Verdict::Refused)
-        .then(|| format!("if every one is meant: --allow-drops {total}; or raise `{edit}` in [policy]"));
-    let guard = refused(rule, says, String::new());
-    Guard { verdict, app: app.cloned(), measured: Some(measured), of, limit: Some(limit), remedy, ..guard }
-}
-
-/// A share in percent with one decimal, rounded up so that a value above a limit never looks like the limit.
-fn share(part: u64, whole: u64) -> String {
-    let tenths = (u128::from(part) * 1000).div_ceil(u128::from(whole.max(1)));
-    format!("{}.{} %", tenths / 10, tenths % 10)
 }

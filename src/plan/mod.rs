@@ -5,6 +5,7 @@
 pub mod compute;
 pub mod digest;
 pub mod guard;
+mod limits;
 pub mod merge;
 pub mod review;
 pub mod saved;
@@ -199,6 +200,9 @@ pub struct Forget {
     pub since: Timestamp,
     /// How many times it was tracked.
     pub generation: u64,
+    /// When a call that got no verdict was about to be sent: nobody can say whether it lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
 }
 
 /// A change to what people see, which needs no call.
@@ -324,3 +328,6 @@ impl Plan {
         self.unknowns.iter().filter(|unknown| unknown.declared).count() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

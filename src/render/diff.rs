@@ -151,3 +151,6 @@ impl std::fmt::Display for Line<'_> {
         write!(f, "{}{note}", if *protect { "  protected" } else { "" })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,20 +72,22 @@ fn actions(plan: &Plan) -> BTreeMap<SubscriptionKey, String> {
 }
 
 /// The first line: what will be lost, and whether the plan is refused.
-fn verdict(plan: &Plan, paint: Paint) -> String {
+pub fn verdict(plan: &Plan, paint: Paint) -> String {
     let counts = &plan.counts;
     let tracked = count(counts.tracked, "tracked subscription", "tracked subscriptions");
     let refusals = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).count() as u64;
-    let will = if plan.refused { "would" } else { "will" };
     let mut parts = Vec::new();
     if plan.calls > 0 {
-        parts.push(paint.loss(format!("{} of {tracked} {will} be dropped", super::grouped(plan.calls))));
+        let will = if plan.refused { "would" } else { "will" };
+        parts.push(match plan.calls == counts.tracked {
+            true => paint.bad(format!("{} {will} be dropped", all(counts.tracked, "All"))),
+            false => paint.loss(format!("{} of {tracked} {will} be dropped", super::grouped(plan.calls))),
+        });
     }
-    if counts.forgets > 0 {
-        parts.push(format!("{} forgotten", super::grouped(counts.forgets)));
-    }
-    if counts.updates > 0 {
-        parts.push(format!("{} updated", super::grouped(counts.updates)));
+    for (number, does) in [(counts.forgets, "to forget"), (counts.updates, "to update")] {
+        if number > 0 {
+            parts.push(format!("{} {does}", super::grouped(number)));
+        }
     }
     let unsettled = plan.unsettled();
     if unsettled > 0 {
@@ -93,8 +95,14 @@ fn verdict(plan: &Plan, paint: Paint) -> String {
     }
     let what = match parts.is_empty() {
         true if counts.tracked == 0 => "Nothing to drop: no subscription is tracked.".into(),
-        true if refusals > 0 => "Nothing can be planned as the manifest stands.".into(),
-        true => paint.good(format!("Nothing to drop: {} declared.", all(counts.tracked))),
+        // What is tracked in an app without a section is declared nowhere.
+        true if plan.facts.apps.iter().map(|app| app.tracked).sum::<u64>() < counts.tracked => {
+            format!("Nothing to drop of {tracked}.")
+        }
+        true => {
+            let are = if counts.tracked == 1 { "is" } else { "are" };
+            paint.good(format!("Nothing to drop: {} {are} declared.", all(counts.tracked, "all")))
+        }
         false if plan.calls == 0 => format!("Nothing to drop of {tracked}; {}.", parts.join(", ")),
         false => format!("{}.", parts.join(", ")),
     };
@@ -104,10 +112,11 @@ fn verdict(plan: &Plan, paint: Paint) -> String {
     }
 }
 
-fn all(tracked: u64) -> String {
+/// `all 22 tracked subscriptions`
+fn all(tracked: u64, word: &str) -> String {
     match tracked {
-        1 => "the one tracked subscription is".into(),
-        tracked => format!("all {} tracked subscriptions are", super::grouped(tracked)),
+        1 => format!("{} one tracked subscription", if word == "All" { "The" } else { "the" }),
+        tracked => format!("{word} {} tracked subscriptions", super::grouped(tracked)),
     }
 }
 
@@ -319,18 +328,24 @@ fn cells(drop: &Drop) -> [String; 3] {
 }
 
 fn guards(plan: &Plan, paint: Paint, out: &mut String) {
-    if plan.guards.is_empty() && plan.overrides.is_empty() {
+    // Nothing dropped is within any limit, and no news.
+    let told =
+        plan.guards.iter().filter(|guard| guard.verdict != Verdict::Passed || guard.measured != Some(0));
+    let mut told = told.peekable();
+    if told.peek().is_none() && plan.overrides.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", paint.strong("Guards"));
-    for guard in &plan.guards {
+    while let Some(guard) = told.next() {
         let word = match guard.verdict {
             Verdict::Passed => paint.good("ok     "),
             Verdict::Allowed => paint.doubt("allowed"),
             Verdict::Refused => paint.bad("REFUSED"),
         };
         let _ = writeln!(out, "  {word}  {}: {}", guard.rule.as_str(), guard.says);
-        if let Some(remedy) = &guard.remedy {
+        // One remedy for many subscriptions is said once, after the last of them.
+        let is_said_again = told.peek().is_some_and(|next| next.remedy == guard.remedy);
+        if let Some(remedy) = guard.remedy.as_ref().filter(|_| !is_said_again) {
             let _ = writeln!(out, "           {remedy}");
         }
     }
@@ -354,9 +369,21 @@ fn without_calls(plan: &Plan, layout: Layout, out: &mut String) {
 }
 
 fn forget_line(forget: &Forget) -> String {
-    let Forget { app: _, tenant_key: _, approval_code: _, name, owner, reason, since, generation: _ } =
-        forget;
-    format!("forget {}{}", forget.key(), details([name, owner], Some(*since), reason.as_deref()))
+    let Forget {
+        app: _,
+        tenant_key: _,
+        approval_code: _,
+        name,
+        owner,
+        reason,
+        since,
+        generation: _,
+        sent_at,
+    } = forget;
+    let sent = sent_at.map_or(String::new(), |at| {
+        format!("  (sent {} without a verdict: it may be gone)", time::minute(at))
+    });
+    format!("forget {}{}{sent}", forget.key(), details([name, owner], Some(*since), reason.as_deref()))
 }
 
 fn update_line(update: &Update) -> String {

@@ -143,9 +143,13 @@ fn advice(report: &Report) -> Vec<String> {
         ));
     }
     if !report.pending.is_empty() {
-        lines.push(
-            "not sent: nothing was changed there; the same command goes on where this one ended".into(),
-        );
+        // The plan lists them all; here a few show where the run ended.
+        const FEW: usize = 5;
+        let keys: Vec<String> = report.pending.iter().take(FEW).map(ToString::to_string).collect();
+        let more = report.pending.len().saturating_sub(FEW);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        lines.push(format!("not sent: {}{more}", keys.join(", ")));
+        lines.push("nothing was changed there; the same command goes on where this one ended".into());
     }
     lines
 }

@@ -120,6 +120,7 @@ pub enum LedgerError {
 /// It is missing, unreadable, something else, or damaged. A newer version is no error here; see
 /// [`refuse_newer`].
 pub fn read_file(path: &Path) -> Result<Reading, LedgerError> {
+    check_regular(path)?;
     let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
     read(&bytes).map_err(|source| LedgerError::Unreadable { path: path.into(), source })
 }
@@ -168,6 +169,7 @@ impl Ledger {
     /// It is missing, locked, not writable, something else, damaged, or of a newer version.
     pub fn open(path: &Path, locking: Locking) -> Result<(Self, Reading, Option<PathBuf>), LedgerError> {
         let path = fs::canonicalize(path).map_err(|source| read_error(path, source))?;
+        check_regular(&path)?;
         let file = lock(&path, locking)?;
         let reading = refuse_newer(&path, read_file(&path)?)?;
         let next_seq = reading.state.serial.saturating_add(1);
@@ -306,6 +308,16 @@ fn trim(file: &File, path: &Path, reading: &Reading) -> Result<PathBuf, LedgerEr
 
 fn forming(path: &Path, error: serde_json::Error) -> LedgerError {
     LedgerError::Write { path: path.into(), doing: "forming a line", source: error.into() }
+}
+
+/// A pipe would be waited for, a device read for ever, and neither can be locked and cut.
+fn check_regular(path: &Path) -> Result<(), LedgerError> {
+    let metadata = fs::metadata(path).map_err(|source| read_error(path, source))?;
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let source = io::Error::other("it is not a regular file");
+    Err(LedgerError::Read { path: path.into(), source })
 }
 
 fn read_error(path: &Path, source: io::Error) -> LedgerError {

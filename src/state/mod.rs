@@ -18,3 +18,8 @@ pub use fold::{AppIndex, BoundApp, Id, LastOutcome, OpenIntent, RunFacts, State,
 pub use ledger::{Ledger, LedgerError};
 pub use read::{Contains, Lines, Reading, Unreadable};
 pub use record::{By, How, OutcomeKind, Override, OverrideFlag, Record, Str};
+
+#[cfg(test)]
+pub(crate) mod generator;
+#[cfg(test)]
+mod tests;

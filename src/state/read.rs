@@ -256,12 +256,14 @@ fn check_tail(tail: &[u8], lines_before: u64, tail_offset: u64) -> Result<(), Un
 fn holds_sound_line(line: &[u8], is_ended: bool) -> bool {
     const BEGIN: &[u8] = b"{\"seq\":";
     const CRC: &[u8] = b",\"crc\":\"";
+    // A file that was made longer before its bytes were written ends in NULs.
+    let len = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let starts = positions(line, BEGIN);
     let ends: Vec<usize> = positions(line, CRC).into_iter().map(|at| at + CRC.len() + 10).collect();
     starts.iter().any(|start| {
         let behind = ends.partition_point(|end| end <= start);
         ends.iter().skip(behind).take(2).any(|end| {
-            let whole = *start == 0 && *end == line.len() && !is_ended;
+            let whole = *start == 0 && *end == len && !is_ended;
             !whole && line.get(*start..*end).is_some_and(|piece| sound_crc(piece).is_some())
         })
     })

@@ -1,5 +1,6 @@
 use super::*;
 use crate::subscription::BaseUrl;
+use secrecy::ExposeSecret as _;
 
 fn response(status: u16, body: &str) -> Result<Response, NoAnswer> {
     Ok(Response { status, body: body.as_bytes().to_vec(), ..Response::default() })

@@ -1,0 +1,82 @@
+//! The guards that are numbers: how many drops, in the whole plan and for each app.
+
+use std::collections::BTreeMap;
+
+use super::guard::{Guard, Measured, Rule, Verdict, allowed, calls, refused};
+use crate::state::OverrideFlag;
+use crate::subscription::AppLabel;
+
+/// Apps with fewer tracked subscriptions are not measured by percentage: one drop of three is no sign of a mistake.
+const PERCENT_FROM: u64 = 10;
+
+/// Measures the limits of `[policy]`, or the allowance that replaces them for the whole plan.
+pub(super) fn measure(measured: &Measured<'_>) -> Vec<Guard> {
+    let mut by_app: BTreeMap<AppLabel, u64> = BTreeMap::new();
+    for key in calls(measured) {
+        *by_app.entry(key.app).or_default() += 1;
+    }
+    let total = by_app.values().sum();
+    // Where the flag is given more than once (saved in the plan, and again on apply), the larger number holds.
+    let allowances =
+        allowed(measured, OverrideFlag::AllowDrops).filter_map(|value| value.parse::<u64>().ok());
+    let allowance = allowances.max();
+    if let Some(limit) = allowance.filter(|limit| total > *limit) {
+        let says = format!("{total} to drop, and --allow-drops allows {limit}");
+        let remedy = format!("if every one is meant: --allow-drops {total}");
+        let guard = refused(Rule::MaxDrops, says, remedy);
+        return vec![Guard { measured: Some(total), limit: Some(limit), ..guard }];
+    }
+    let mut guards: Vec<Guard> = whole_plan(measured, total).into_iter().collect();
+    guards.extend(apps(measured, &by_app, total));
+    for guard in guards.iter_mut().filter(|guard| allowance.is_some() && guard.verdict == Verdict::Refused) {
+        guard.verdict = Verdict::Allowed;
+        guard.remedy = None;
+    }
+    guards
+}
+
+fn whole_plan(measured: &Measured<'_>, total: u64) -> Option<Guard> {
+    let limit = measured.manifest.policy.max_drops?;
+    let says = format!("{total} to drop, at most {limit}");
+    let remedy =
+        format!("if every one is meant: --allow-drops {total}; or, in [policy], `max_drops = {total}`");
+    let guard = judged(refused(Rule::MaxDrops, says, remedy), total > limit);
+    Some(Guard { measured: Some(total), limit: Some(limit), ..guard })
+}
+
+fn apps(measured: &Measured<'_>, by_app: &BTreeMap<AppLabel, u64>, total: u64) -> Vec<Guard> {
+    let percent = measured.manifest.policy.max_drop_percent;
+    let tracked = measured.state.tracked_by_app();
+    let mut guards = Vec::new();
+    for (label, drops) in by_app {
+        let app = measured.manifest.apps.get(label).and_then(|app| measured.state.app_of(&app.identity));
+        let Some(tracked) = app.and_then(|(index, _)| tracked.get(&index).copied()) else { continue };
+        if tracked < PERCENT_FROM {
+            continue;
+        }
+        let is_beyond = u128::from(*drops) * 100 > u128::from(percent) * u128::from(tracked);
+        let says = format!(
+            "`{label}`: {drops} of {tracked} to drop ({}), at most {percent} %",
+            share(*drops, tracked)
+        );
+        let needed = (u128::from(*drops) * 100).div_ceil(u128::from(tracked.max(1)));
+        let remedy = format!(
+            "if every one is meant: --allow-drops {total}; or, in [policy], `max_drop_percent = {needed}`"
+        );
+        let guard = judged(refused(Rule::MaxDropPercent, says, remedy), is_beyond);
+        let (measured, of, limit) = (Some(*drops), Some(tracked), Some(percent));
+        guards.push(Guard { app: Some(label.clone()), measured, of, limit, ..guard });
+    }
+    guards
+}
+
+/// A guard as it is where its limit is exceeded, or as one that passed.
+fn judged(guard: Guard, is_beyond: bool) -> Guard {
+    if is_beyond { guard } else { Guard { verdict: Verdict::Passed, remedy: None, ..guard } }
+}
+
+/// A share in percent with one decimal, rounded up so that a value above a limit never looks like the limit.
+fn share(part: u64, whole: u64) -> String {
+    let tenths = (u128::from(part) * 1000).div_ceil(u128::from(whole.max(1)));
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}
