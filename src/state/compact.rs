@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::fold::{RunFacts, State, Subscription};
 use super::record::{Bind, By, End, FORMAT, Init, Record, Run, Snapshot, Str, VERSION};
+use super::sum::{RunFacts, State, Subscription};
 
 /// The records that a new ledger begins with so that it reads as this state. Runs that no subscription speaks of
 /// any more are left out; their records stay in the ledger that is kept.

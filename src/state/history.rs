@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::fold::{Impossible, State};
+use super::fold::Impossible;
 use super::line::{Line, read_line, read_newer_line};
 use super::record::{By, Forget, How, Intent, Outcome, OutcomeKind, Record, Track, Update, VERSION};
+use super::sum::State;
 use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
 /// One thing that happened.

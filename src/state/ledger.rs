@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::disk::{self, network_file_system};
-use super::fold::RunFacts;
 use super::line::{write_line, write_lines};
 use super::read::{Reading, Unreadable, read};
 use super::record::{Record, VERSION};
+use super::sum::RunFacts;
 use crate::failpoint::{self, Action};
 
 /// The ledger, open for appending and locked. Dropping it frees the lock, and so does the death of the process.

@@ -13,11 +13,14 @@ pub mod read;
 pub mod record;
 pub mod recovery;
 pub mod salvage;
+pub mod sum;
+pub mod words;
 
-pub use fold::{AppIndex, BoundApp, Id, LastOutcome, OpenIntent, RunFacts, State, Status, Subscription};
 pub use ledger::{Ledger, LedgerError};
 pub use read::{Contains, Lines, Reading, Unreadable};
-pub use record::{By, How, OutcomeKind, Override, OverrideFlag, Record, Str};
+pub use record::Record;
+pub use sum::{AppIndex, BoundApp, Id, LastOutcome, OpenIntent, RunFacts, State, Status, Subscription};
+pub use words::{By, How, OutcomeKind, Override, OverrideFlag, Str};
 
 #[cfg(test)]
 pub(crate) mod generator;

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::fold::State;
 use super::line::{Line, read_line, read_newer_line, sound_crc};
 use super::record::{FORMAT, Record, VERSION};
+use super::sum::State;
 
 /// What the bytes of a ledger say.
 #[derive(Debug)]

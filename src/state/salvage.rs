@@ -4,10 +4,11 @@
 //! said to be. A record that cannot follow what is known is not made to fit, with two exceptions: an outcome
 //! proves that its call was made, and an intent that its run was begun, even where the line that said so is lost.
 
-use super::fold::{Impossible, State, Status};
+use super::fold::Impossible;
 use super::line::{Line, read_line, sound_crc};
 use super::read::{Contains, Lines};
 use super::record::{By, Intent, Outcome, Record, Run, Str};
+use super::sum::{State, Status};
 
 /// What a ledger's bytes can be believed to say.
 #[derive(Debug)]

@@ -38,9 +38,12 @@ fn what_two_copies_did_is_put_together() {
     merge(&world).exits(0).says(&["Merged:", "added"]);
     assert!(world.bytes().starts_with(&ours), "a ledger is only appended to");
     let merged = world.truth();
-    for (key, status) in
-        [("hr/THEIRS", "subscribed"), ("hr/OURS", "subscribed"), ("hr/F-FORGET", "forgotten"), ("hr/K-KEEP", "subscribed")]
-    {
+    for (key, status) in [
+        ("hr/THEIRS", "subscribed"),
+        ("hr/OURS", "subscribed"),
+        ("hr/F-FORGET", "forgotten"),
+        ("hr/K-KEEP", "subscribed"),
+    ] {
         assert_eq!(merged[key].status, status, "{key}");
     }
     // Merging again has nothing to add to what is known.
