@@ -63,7 +63,7 @@ fn repair(context: &Context) -> Result<Exit, Failure> {
         count(salvage.regained.len() as u64, "record", "records"),
         shown(&kept.display().to_string())
     );
-    said.push_str(&lost(&salvage.lost));
+    said.push_str(&lost(&salvage.lost, &salvage.missing));
     said.push_str(&unproven(&salvage.unproven));
     context.print(&said).map(|()| Exit::Done)
 }
@@ -74,8 +74,9 @@ fn merge_copy(context: &Context, other: &Path) -> Result<Exit, Failure> {
     let bytes = std::fs::read(other).map_err(|source| LedgerError::Read { path: other.into(), source })?;
     let theirs: Reading =
         read(&bytes).map_err(|source| LedgerError::Unreadable { path: other.into(), source })?;
-    let mut state = reading.state.clone();
-    let Some((records, unknown)) = salvage::merge(&mut state, &reading, &bytes, &theirs) else {
+    let ours = std::fs::read(ledger.path())
+        .map_err(|source| LedgerError::Read { path: ledger.path().into(), source })?;
+    let Some((records, unknown)) = salvage::merge(&ours, &bytes) else {
         return Err(Failure::new(Exit::Refused, "the two are not copies of one ledger; nothing was changed")
             .because(format!("this one's lineage is {}", reading.state.lineage))
             .because(format!("the other's is {}", theirs.state.lineage)));
@@ -108,21 +109,11 @@ fn recover(context: &Context, log: &Path) -> Result<Exit, Failure> {
         });
     }
     let mut state = reading.state;
-    let fresh = found.records.into_iter().filter(|record| !is_settled(&state, record)).collect();
-    let (records, unknown) = salvage::regain(&mut state, fresh);
+    let (records, unknown) = salvage::recover(&mut state, found.records);
     ledger.append_each(&records)?;
     let mut said = format!("Recovered: {} added.\n", count(records.len() as u64, "record", "records"));
     said.push_str(&unproven(&unknown));
     context.print(&said).map(|()| Exit::Done)
-}
-
-/// Whether the ledger holds this very outcome already, so that recovering twice adds nothing.
-fn is_settled(state: &crate::state::State, record: &Record<'_>) -> bool {
-    let Record::Outcome(outcome) = record else { return false };
-    let known = state.app_labelled(&outcome.app).and_then(|(index, _)| {
-        state.subscription(index, outcome.tenant_key.as_ref(), &outcome.approval_code)?.outcome.as_ref()
-    });
-    known.is_some_and(|known| known.run == outcome.run && known.at == outcome.at)
 }
 
 fn appended(serial: u64, records: &[Record<'static>], ends_open: bool) -> Result<String, Failure> {
@@ -157,13 +148,17 @@ fn lines_in(bytes: &[u8], len: usize) -> u64 {
     bytes.get(..len).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-fn lost(lost: &[Lost]) -> String {
-    if lost.is_empty() {
+fn lost(lost: &[Lost], missing: &[(u64, u64)]) -> String {
+    if lost.is_empty() && missing.is_empty() {
         return String::new();
     }
     let mut text = String::from("Lost, and nobody can say what it recorded:\n");
     for Lost { offset, len } in lost {
         text.push_str(&format!("  {len} bytes from byte {offset} on\n"));
+    }
+    for (from, to) in missing {
+        let lines = if from == to { format!("line {from}") } else { format!("lines {from} to {to}") };
+        text.push_str(&format!("  {lines}, by the ledger's own numbers\n"));
     }
     text.push_str(
         "  A lost import is listed as untracked by `larksub plan` if it is declared; a lost outcome is unknown, and the next apply settles it.\n",
