@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use crate::world::{Approach, PROGRAM, World, finish, key, platform, recovery_records, skipped, swift_platform, works};
+use crate::world::{
+    Approach, PROGRAM, World, finish, key, platform, recovery_records, skipped, swift_platform, works,
+};
 
 #[test]
 fn what_cannot_be_written_before_the_first_call_sends_nothing() {
@@ -44,7 +46,9 @@ fn outcomes_that_could_not_be_recorded_come_back_from_the_log() {
         for record in &records {
             assert_eq!(after[&key(record)].kind.as_deref(), record["kind"].as_str());
         }
-        for (key, facts) in after.iter().filter(|(key, _)| !records.iter().any(|record| crate::world::key(record) == **key)) {
+        for (key, facts) in
+            after.iter().filter(|(key, _)| !records.iter().any(|record| crate::world::key(record) == **key))
+        {
             assert_eq!(facts, &before[key], "{fault}: {key} is none of the log's");
         }
         let bytes = world.bytes();
@@ -74,7 +78,11 @@ fn a_log_of_another_ledger_or_of_nothing_adds_nothing() {
     let lines = recovery_records(&ran.stderr).len();
     let ran = one.run(&["state", "repair", "--recovery", "job.log"]);
     assert!(ran.status.code() == Some(1) || lines > 1, "{}", ran.stderr);
-    let changed = recovery_records(&changed).iter().filter(|record| record["kind"] == "not_found").map(key).collect::<Vec<_>>();
+    let changed = recovery_records(&changed)
+        .iter()
+        .filter(|record| record["kind"] == "not_found")
+        .map(key)
+        .collect::<Vec<_>>();
     for key in changed.iter().filter(|key| *key != "hr/D-NONE") {
         assert_eq!(one.truth()[key], truth[key], "a changed line was believed");
     }
@@ -122,7 +130,9 @@ fn a_ledger_that_may_not_be_written_is_found_before_the_first_call() {
     let world = World::new(swift_platform());
     {
         let Some(_immutable) = Immutable::new(world.ledger()) else {
-            return skipped("nothing can be made immutable here: no test of a ledger that may not be written");
+            return skipped(
+                "nothing can be made immutable here: no test of a ledger that may not be written",
+            );
         };
         for args in [&["apply", "plan.json"][..], &["import", "--app", "hr", "N-1"], &["state", "compact"]] {
             world.run(args).exits(7).says(&["cannot be written", "help:"]);

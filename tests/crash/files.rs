@@ -45,12 +45,17 @@ fn a_linked_ledger_stays_a_link_and_keeps_its_mode_and_owner_through_everything(
     // Whatever is kept stands beside the real file, and nothing beside the link.
     let beside: Vec<String> = world.others().into_iter().collect();
     assert_eq!(beside, ["real"]);
-    let mut kept: Vec<String> =
-        fs::read_dir(real.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut kept: Vec<String> = fs::read_dir(real.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     kept.sort();
     let suffixes: Vec<&str> = kept.iter().map(|name| name.strip_prefix("hr.jsonl").unwrap()).collect();
-    assert!(matches!(&suffixes[..], ["", range, ".damaged", tail]
-        if range.starts_with(".1-") && tail.starts_with(".tail-")), "{suffixes:?}");
+    assert!(
+        matches!(&suffixes[..], ["", range, ".damaged", tail]
+        if range.starts_with(".1-") && tail.starts_with(".tail-")),
+        "{suffixes:?}"
+    );
     // A ledger's bytes are nobody else's business, wherever they are kept.
     for name in &kept {
         let mode = fs::metadata(real.with_file_name(name)).unwrap().mode() & 0o7777;
@@ -83,13 +88,21 @@ fn a_clock_that_runs_backwards_changes_neither_the_order_nor_what_it_adds_up_to(
     world.run(&["apply", "plan.json"]).exits(3);
     world.run(&["import", "--app", "hr", "A-DROP"]).exits(0);
     let (truth, digest) = (world.truth(), world.plan()["digest"].clone());
-    let order: Vec<String> = lines(&world.bytes()).concat().iter().map(|record| format!("{} {}", record["op"], key(record))).collect();
+    let order: Vec<String> = lines(&world.bytes())
+        .concat()
+        .iter()
+        .map(|record| format!("{} {}", record["op"], key(record)))
+        .collect();
     fs::write(world.ledger(), backwards(&world.bytes())).unwrap();
     assert_eq!(world.truth(), truth);
     assert_eq!(world.plan()["digest"], digest);
     let told = crate::world::json(&world.run(&["state", "history", "--format", "json"]).exits(0).stdout);
-    let told: Vec<String> =
-        told["entries"].as_array().unwrap().iter().map(|entry| format!("{} {}", entry["op"], key(entry))).collect();
+    let told: Vec<String> = told["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| format!("{} {}", entry["op"], key(entry)))
+        .collect();
     assert_eq!(told, order);
     // What is written next follows all the same, and so does what a repair or a compaction makes of it.
     world.run(&["state", "compact"]).exits(0);

@@ -49,7 +49,8 @@ fn of_twenty_applies_one_runs_and_the_others_leave_at_once() {
     for (ran, _) in left {
         // Before the winner has its tokens nothing is recorded that could name it.
         let is_named = ran.stderr.contains("by tester@");
-        ran.exits(5).says(&["is locked", if is_named { "apply, process" } else { "by another larksub command" }]);
+        ran.exits(5)
+            .says(&["is locked", if is_named { "apply, process" } else { "by another larksub command" }]);
     }
     // As many start at once as there are cores; each takes its 200 ms.
     assert!(slowest < Duration::from_secs(5), "{slowest:?}");

@@ -53,7 +53,9 @@ fn a_second_signal_ends_a_run_at_once_and_leaves_a_ledger_that_reads() {
     for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let world = World::new(late_platform(Duration::from_secs(30)));
         let child = begin(&mut world.larksub(&APPLY));
-        until("both late calls arrive", || world.calls().iter().filter(|key| key.ends_with("A-DROP")).count() == 2);
+        until("both late calls arrive", || {
+            world.calls().iter().filter(|key| key.ends_with("A-DROP")).count() == 2
+        });
         until("the third lane is through", || world.truth()["isv/t1/E-SERV"].status == "unsubscribed");
         let start = Instant::now();
         signal(&child, sent);
@@ -74,7 +76,9 @@ fn a_second_signal_ends_a_run_at_once_and_leaves_a_ledger_that_reads() {
 fn what_is_not_answered_within_the_grace_is_unknown_and_one_rerun_settles_it() {
     let world = World::new(late_platform(Duration::from_secs(30)));
     let child = begin(&mut world.larksub(&APPLY));
-    until("both late calls arrive", || world.calls().iter().filter(|key| key.ends_with("A-DROP")).count() == 2);
+    until("both late calls arrive", || {
+        world.calls().iter().filter(|key| key.ends_with("A-DROP")).count() == 2
+    });
     let start = Instant::now();
     signal(&child, Signal::TERM);
     let ran = end(child).exits(143).says(&["interrupted before the answer came"]);

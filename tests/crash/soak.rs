@@ -53,7 +53,11 @@ fn one(number: usize) -> usize {
             world.check_settled(&doubtful);
             for key in CALLS {
                 let calls = world.calls().iter().filter(|called| *called == key).count();
-                assert!((1..=kills + 1).contains(&calls), "{key} was called {calls} times in {} runs", kills + 1);
+                assert!(
+                    (1..=kills + 1).contains(&calls),
+                    "{key} was called {calls} times in {} runs",
+                    kills + 1
+                );
             }
             return kills;
         }

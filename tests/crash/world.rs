@@ -264,7 +264,9 @@ impl World {
     pub fn others(&self) -> BTreeSet<String> {
         let names = fs::read_dir(self.folder.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| !["larksub.toml", "larksub.state.jsonl", "plan.json"].contains(&&**name)).collect()
+        names
+            .filter(|name| !["larksub.toml", "larksub.state.jsonl", "plan.json"].contains(&&**name))
+            .collect()
     }
 
     /// What must hold after an apply ended in any way, `ran` being that apply: the state reads, what was printed is
@@ -293,7 +295,12 @@ impl World {
         let (truth, expected) = (self.truth(), expected(&self.truth(), doubtful));
         assert!(truth.keys().eq(expected.keys()), "{:?}", truth.keys());
         for (key, facts) in &truth {
-            assert_eq!(facts, &expected[key], "{key}, which was {}doubtful", if doubtful.contains(key) { "" } else { "not " });
+            assert_eq!(
+                facts,
+                &expected[key],
+                "{key}, which was {}doubtful",
+                if doubtful.contains(key) { "" } else { "not " }
+            );
         }
         for key in CALLS {
             assert!(!self.lives(key), "{key} lives on");
@@ -392,7 +399,11 @@ pub fn truth(view: &Value) -> Truth {
 /// The key of anything with the keys of a subject.
 pub fn key(subject: &Value) -> String {
     let part = |name: &str| subject[name].as_str().map(ToOwned::to_owned);
-    [part("app"), part("tenant_key"), part("approval_code")].into_iter().flatten().collect::<Vec<_>>().join("/")
+    [part("app"), part("tenant_key"), part("approval_code")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// The lines of a ledger that are whole, each as the values of its records; read without the program's own code.
