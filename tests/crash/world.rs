@@ -232,12 +232,11 @@ impl World {
 
     /// The arguments of an apply.
     pub fn apply(&self, approach: Approach) -> Vec<String> {
-        let words = match approach {
+        match approach {
             Approach::Plan => vec!["apply".to_owned(), "plan.json".to_owned()],
             Approach::Digest => vec!["apply".to_owned(), "--digest".to_owned(), self.digest()],
             Approach::AutoApprove => vec!["apply".to_owned(), "--auto-approve".to_owned()],
-        };
-        words
+        }
     }
 
     pub fn digest(&self) -> String {
