@@ -9,7 +9,7 @@ use crate::render::count;
 use crate::state::ledger::{Locking, lock};
 use crate::state::line::{write_line, write_lines};
 use crate::state::read::read;
-use crate::state::salvage::{self, Lost, Merged};
+use crate::state::salvage::{self, Lost};
 use crate::state::{LedgerError, Reading, Record, Unreadable, disk, recovery};
 use crate::text::shown;
 
@@ -44,15 +44,13 @@ fn repair(context: &Context) -> Result<Exit, Failure> {
         Err(Unreadable::Damaged { .. }) => {}
         Err(source) => return Err(LedgerError::Unreadable { path, source }.into()),
     }
-    if bytes.windows(2).any(|pair| pair == b"\r\n") {
-        return Err(Failure::new(
-            Exit::Error,
-            "the state's line ends were changed to CRLF; nothing was changed",
-        )
-        .hint(format!(
-            "`sed -i 's/\\r$//' {}` puts them back; in a repository, `-text` in .gitattributes keeps them",
-            shown(&path.display().to_string())
-        )));
+    let unix = without_carriage_returns(&bytes);
+    if read(&unix).is_ok() {
+        let kept = replace(&path, &unix, "damaged")?;
+        let kept = shown(&kept.display().to_string()).into_owned();
+        return context
+            .print(&format!("Repaired: its line ends were CRLF, and every line is as it was written.\nThe changed ledger is {kept}; `larksub.state.jsonl -text` in .gitattributes keeps git from it.\n"))
+            .map(|()| Exit::Done);
     }
     let Some(salvage) = salvage::salvage(&bytes) else {
         return Err(Failure::new(Exit::Error, "nothing in this state can be believed: its first line is damaged")
@@ -73,7 +71,7 @@ fn repair(context: &Context) -> Result<Exit, Failure> {
         count(salvage.regained.len() as u64, "record", "records"),
         shown(&kept.display().to_string())
     );
-    said.push_str(&lost(&salvage.lost));
+    said.push_str(&lost(&salvage.lost, &salvage.missing));
     said.push_str(&unproven(&salvage.unproven));
     context.print(&said).map(|()| Exit::Done)
 }
@@ -84,22 +82,12 @@ fn merge_copy(context: &Context, other: &Path) -> Result<Exit, Failure> {
     let bytes = std::fs::read(other).map_err(|source| LedgerError::Read { path: other.into(), source })?;
     let theirs: Reading =
         read(&bytes).map_err(|source| LedgerError::Unreadable { path: other.into(), source })?;
-    let lineage = reading.state.lineage;
-    let mut state = reading.state;
-    let (records, unknown) = match salvage::merge(&mut state, &reading.lines, &bytes, &theirs.state) {
-        Merged::Added(records, unknown) => (records, unknown),
-        Merged::OtherLineage => {
-            return Err(Failure::new(
-                Exit::Refused,
-                "the two are not copies of one ledger; nothing was changed",
-            )
-            .because(format!("this one's lineage is {lineage}"))
+    let ours = std::fs::read(ledger.path())
+        .map_err(|source| LedgerError::Read { path: ledger.path().into(), source })?;
+    let Some((records, unknown)) = salvage::merge(&ours, &bytes) else {
+        return Err(Failure::new(Exit::Refused, "the two are not copies of one ledger; nothing was changed")
+            .because(format!("this one's lineage is {}", reading.state.lineage))
             .because(format!("the other's is {}", theirs.state.lineage)));
-        }
-        Merged::Compacted => {
-            return Err(Failure::new(Exit::Refused, "this state was compacted after the two parted; nothing was changed")
-                .hint("merge the other copy into the ledger that `compact` kept, or look through its `state history` by hand"));
-        }
     };
     ledger.append_each(&records)?;
     let added = count(records.len() as u64, "record", "records");
@@ -129,21 +117,11 @@ fn recover(context: &Context, log: &Path) -> Result<Exit, Failure> {
         });
     }
     let mut state = reading.state;
-    let fresh = found.records.into_iter().filter(|record| !is_settled(&state, record)).collect();
-    let (records, unknown) = salvage::regain(&mut state, fresh);
+    let (records, unknown) = salvage::recover(&mut state, found.records);
     ledger.append_each(&records)?;
     let mut said = format!("Recovered: {} added.\n", count(records.len() as u64, "record", "records"));
     said.push_str(&unproven(&unknown));
     context.print(&said).map(|()| Exit::Done)
-}
-
-/// Whether the ledger holds this very outcome already, so that recovering twice adds nothing.
-fn is_settled(state: &crate::state::State, record: &Record<'_>) -> bool {
-    let Record::Outcome(outcome) = record else { return false };
-    let known = state.app_labelled(&outcome.app).and_then(|(index, _)| {
-        state.subscription(index, outcome.tenant_key.as_ref(), &outcome.approval_code)?.outcome.as_ref()
-    });
-    known.is_some_and(|known| known.run == outcome.run && known.at == outcome.at)
 }
 
 fn appended(serial: u64, records: &[Record<'static>], ends_open: bool) -> Result<String, Failure> {
@@ -174,17 +152,26 @@ fn replace(path: &Path, content: &[u8], word: &str) -> Result<PathBuf, Failure> 
     Ok(kept)
 }
 
+/// The bytes with the line ends of this system; no line of a ledger holds a carriage return of its own.
+fn without_carriage_returns(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| *byte != b'\r').collect()
+}
+
 fn lines_in(bytes: &[u8], len: usize) -> u64 {
     bytes.get(..len).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-fn lost(lost: &[Lost]) -> String {
-    if lost.is_empty() {
+fn lost(lost: &[Lost], missing: &[(u64, u64)]) -> String {
+    if lost.is_empty() && missing.is_empty() {
         return String::new();
     }
     let mut text = String::from("Lost, and nobody can say what it recorded:\n");
     for Lost { offset, len } in lost {
         text.push_str(&format!("  {len} bytes from byte {offset} on\n"));
+    }
+    for (from, to) in missing {
+        let lines = if from == to { format!("line {from}") } else { format!("lines {from} to {to}") };
+        text.push_str(&format!("  {lines}, by the ledger's own numbers\n"));
     }
     text.push_str(
         "  A lost import is listed as untracked by `larksub plan` if it is declared; a lost outcome is unknown, and the next apply settles it.\n",

@@ -22,9 +22,10 @@ const USER_AGENT: &str = concat!("larksub/", env!("CARGO_PKG_VERSION"));
 const LOG_ID: &str = "x-tt-logid";
 const RATE_LIMIT_RESET: &str = "x-ogw-ratelimit-reset";
 
-/// Servers and proxies drop idle connections after a minute or so; a call that meets such an end has no answer.
-/// Well before that, a new connection costs less than an unknown outcome.
-const IDLE: Duration = Duration::from_secs(15);
+/// Each request has a connection of its own. What a proxy repeats or sends late on one that is used again would be
+/// taken for the answer to the next call, and be recorded as a drop that never was; and a call that meets the end of
+/// an idle connection has no answer. At the pace of the quota a new connection costs nothing that is missed.
+const IDLE_CONNECTIONS: usize = 0;
 /// Every public bundle is a fraction of it.
 const MAX_CA_BUNDLE: u64 = 16 * 1024 * 1024;
 /// Enough for any sentence of a library.
@@ -152,7 +153,7 @@ fn builder(timeouts: Timeouts) -> ClientBuilder {
         .retry(reqwest::retry::never())
         .connect_timeout(timeouts.connect)
         .timeout(timeouts.total)
-        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
 }
 
 /// No certificate is needed on loopback, and no proxy may be asked for it.

@@ -9,6 +9,7 @@ pub mod fold;
 pub mod history;
 pub mod ledger;
 pub mod line;
+mod pieces;
 pub mod read;
 pub mod record;
 pub mod recovery;

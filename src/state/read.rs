@@ -244,7 +244,10 @@ fn check_tail(tail: &[u8], lines_before: u64, tail_offset: u64) -> Result<(), Un
             unsound = Some((number, offset, line));
         }
         if !is_whole && holds_sound_line(line, text.len() > line.len()) {
-            let what = "holds whole lines run together".into();
+            let is_of_another_system = line.ends_with(b"}\r");
+            let what =
+                if is_of_another_system { why_unsound(line) } else { "holds whole lines run together" };
+            let what = what.into();
             return Err(Unreadable::Damaged { line: number, offset, what });
         }
         offset += text.len() as u64;

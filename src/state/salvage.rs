@@ -1,14 +1,20 @@
 //! What can be proved of a damaged ledger, or gained from a second copy of one. Pure.
 //!
 //! Every line whose checksum is right was written by us and is believed; what lies between such lines is lost, and
-//! said to be. A record that cannot follow what is known is not made to fit, with two exceptions: an outcome
-//! proves that its call was made, and an intent that its run was begun, even where the line that said so is lost.
+//! said to be. A record that cannot follow what is known is not made to fit, with three exceptions: an outcome
+//! proves that its call was made, an intent that its run was begun, and anything about a subscription that it was
+//! tracked, even where the line that said so is lost.
+
+use std::collections::{BTreeSet, HashSet};
+
+use jiff::Timestamp;
 
 use super::fold::Impossible;
-use super::line::{Line, read_line, sound_crc};
-use super::read::{Contains, Lines};
-use super::record::{By, Intent, Outcome, Record, Run, Str};
-use super::sum::{State, Status};
+use super::pieces::pieces;
+use super::read::read;
+use super::record::{By, Forget, Intent, Outcome, Record, Run, Str, Track, Update};
+use super::sum::{State, Status, Subscription};
+use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
 /// What a ledger's bytes can be believed to say.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub struct Salvage {
     pub regained: Vec<Record<'static>>,
     /// The lines, or remains of lines, that say nothing any more.
     pub lost: Vec<Lost>,
+    /// The first and the last number of each run of lines that are not there, or are among what is lost.
+    pub missing: Vec<(u64, u64)>,
     /// Records that cannot follow what is known, in words.
     pub unproven: Vec<String>,
     /// What it all adds up to.
@@ -45,38 +53,56 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
     let first = rest.next().filter(|piece| piece.offset == 0)?;
     let mut records = first.line.as_ref()?.records.clone().into_iter();
     let Some(Record::Init(init)) = records.next() else { return None };
-    let serial = first.line.as_ref()?.seq;
+    let mut serial = first.line.as_ref()?.seq;
+    let mut regained = Vec::new();
+    if !first.is_ended {
+        // Its line break is gone, so nothing of the file can stay as it is, and it is written anew as well.
+        serial = serial.saturating_sub(1);
+        regained.push(Record::Init(init.clone()).into_owned());
+    }
     let mut salvage = Salvage {
         sound_len: 0,
         serial,
         ends_open: false,
-        regained: Vec::new(),
+        regained,
         lost: Vec::new(),
+        missing: Vec::new(),
         unproven: Vec::new(),
         state: State::begin(init, serial),
     };
-    let mut later: Vec<&Line<'_>> = Vec::new();
-    let mut partly = None;
+    let mut is_whole = true;
+    let mut seen = HashSet::new();
+    let mut later: Vec<(u64, Vec<Record<'static>>)> = Vec::new();
     for piece in &pieces {
         let Some(line) = &piece.line else {
             salvage.lost.push(Lost { offset: piece.offset as u64, len: piece.len as u64 });
+            is_whole = false;
             continue;
         };
         let is_first = piece.offset == 0;
-        let is_next = is_first || line.seq == salvage.serial.saturating_add(1);
-        let is_whole = salvage.lost.is_empty() && later.is_empty() && is_next && piece.is_ended;
-        if !is_whole {
-            later.push(line);
+        // A line that is there twice says nothing new.
+        if !seen.insert((line.seq, piece.crc)) {
+            is_whole = false;
             continue;
         }
-        let records = line.records.iter().skip(usize::from(is_first)).cloned().collect();
-        let (taken, rest) = take(&mut salvage.state, records);
-        if !rest.is_empty() {
-            // Its records are written anew, so none of them may be folded twice.
-            salvage.regained.extend(taken.into_iter().map(Record::into_owned));
-            salvage.take_in(rest);
-            partly = Some(line.seq);
-            later.push(line);
+        is_whole = is_whole && piece.is_ended && (is_first || line.seq == salvage.serial.saturating_add(1));
+        let mut records = line.records.iter().skip(usize::from(is_first)).cloned().map(Record::into_owned);
+        if !is_whole {
+            later.push((line.seq, records.collect()));
+            continue;
+        }
+        let mut taken = Vec::new();
+        let refused = records.find_map(|record| match salvage.state.fold(record.clone()) {
+            Ok(()) => {
+                taken.push(record);
+                None
+            }
+            Err(_) => Some(record),
+        });
+        if let Some(refused) = refused {
+            is_whole = false;
+            salvage.regained.extend(taken);
+            later.push((line.seq, std::iter::once(refused).chain(records).collect()));
             continue;
         }
         salvage.sound_len = piece.offset + piece.len + 1;
@@ -84,50 +110,66 @@ pub fn salvage(bytes: &[u8]) -> Option<Salvage> {
         salvage.state.serial = line.seq;
         salvage.ends_open = line.more;
     }
-    // Lines may have been moved or repeated; `seq` says in which order they were written, and each counts once.
-    let mut last = salvage.serial;
-    later.sort_by_key(|line| line.seq);
-    for line in later {
-        if line.seq > last {
-            last = line.seq;
-            if partly != Some(line.seq) {
-                salvage.take_in(line.records.clone());
+    let numbers: BTreeSet<u64> = seen.iter().map(|(seq, _)| *seq).collect();
+    let gaps = numbers.iter().zip(numbers.iter().skip(1));
+    let gaps = gaps.map(|(before, after)| (before.saturating_add(1), after.saturating_sub(1)));
+    salvage.missing = gaps.filter(|(from, to)| from <= to).collect();
+    // Lines that were moved are put back: what one of them says depends on the ones before it.
+    later.sort_by_key(|(seq, _)| *seq);
+    let mut newest = salvage.serial;
+    for (seq, records) in later {
+        // A second line of one number is of another copy, as where two were merged as text.
+        let is_of_this_copy = seq > newest;
+        newest = newest.max(seq);
+        for record in records {
+            let state = &salvage.state;
+            let why = if is_of_this_copy { None } else { superseded_import(state, &record) };
+            let why = why.or_else(|| superseded_act(state, &record).filter(|_| !is_of_this_copy));
+            if let Some(why) = why {
+                salvage.unproven.push(why);
+                continue;
             }
+            let proven = if is_of_this_copy { lost_track(&salvage.state, &record) } else { None };
+            let records = proven.into_iter().chain([record]).collect();
+            let (regained, unproven) = regain(&mut salvage.state, records);
+            salvage.regained.extend(regained);
+            salvage.unproven.extend(unproven);
         }
     }
     Some(salvage)
 }
 
-impl Salvage {
-    fn take_in(&mut self, records: Vec<Record<'_>>) {
-        let (regained, unproven) = regain(&mut self.state, records);
-        self.regained.extend(regained);
-        self.unproven.extend(unproven);
+/// The import that a later record of the same copy proves, where its own line is lost: nothing is sent, updated or
+/// forgotten that is not tracked.
+fn lost_track(state: &State, record: &Record<'_>) -> Option<Record<'static>> {
+    let (_, name, at) = named(record).filter(|(op, ..)| *op != "track")?;
+    let (app, tenant_key, approval_code) = name;
+    state.app_labelled(app)?;
+    let known = known(state, name);
+    if known.is_some_and(Subscription::is_tracked) {
+        return None;
     }
-}
-
-/// Folds records into a state up to the first that cannot follow; back come those that were, and the others.
-fn take<'a>(state: &mut State, records: Vec<Record<'a>>) -> (Vec<Record<'a>>, Vec<Record<'a>>) {
-    let mut rest = records.into_iter().peekable();
-    let mut taken = Vec::new();
-    while let Some(record) = rest.next_if(|record| state.fold(record.clone()).is_ok()) {
-        taken.push(record);
-    }
-    (taken, rest.collect())
+    let own = |text: Option<&String>| text.cloned().map(Str::from);
+    Some(Record::Track(Track {
+        at,
+        app: app.clone(),
+        tenant_key: tenant_key.cloned(),
+        approval_code: approval_code.clone(),
+        name: own(known.and_then(|known| known.name.as_ref())),
+        owner: own(known.and_then(|known| known.owner.as_ref())),
+        protect: known.is_some_and(|known| known.protect),
+        by: By::default(),
+    }))
 }
 
 /// Folds records into a state as far as they can be believed. Back come those that were, with what had to be
 /// added so that they can follow, and the others in words.
-pub fn regain(state: &mut State, records: Vec<Record<'_>>) -> (Vec<Record<'static>>, Vec<String>) {
+fn regain(state: &mut State, records: Vec<Record<'_>>) -> (Vec<Record<'static>>, Vec<String>) {
     let mut regained = Vec::new();
     let mut unproven = Vec::new();
     for record in records {
         let record = record.into_owned();
         if is_known(state, &record) {
-            continue;
-        }
-        if let Some(why) = superseded(state, &record) {
-            unproven.push(why);
             continue;
         }
         for implied in implied(state, &record) {
@@ -153,15 +195,64 @@ fn is_known(state: &State, record: &Record<'_>) -> bool {
     }
 }
 
-/// A subscription that this state knows to be gone since is not brought back by an older record of another copy.
-fn superseded(state: &State, record: &Record<'_>) -> Option<String> {
-    let Record::Track(track) = record else { return None };
-    let (index, _) = state.app_labelled(&track.app)?;
-    let known = state.subscription(index, track.tenant_key.as_ref(), &track.approval_code)?;
-    let is_gone = known.status != Status::Subscribed && known.changed_at >= track.at;
-    is_gone.then(|| {
-        format!("`track` of {}/{}, which is {} since", track.app, track.approval_code, known.status.as_str())
+/// What names a subscription in a record that can be older than what is known of it.
+type Named<'a> = (&'a AppLabel, Option<&'a TenantKey>, &'a ApprovalCode);
+
+fn named<'a>(record: &'a Record<'_>) -> Option<(&'static str, Named<'a>, Timestamp)> {
+    Some(match record {
+        Record::Track(Track { app, tenant_key, approval_code, at, .. }) => {
+            ("track", (app, tenant_key.as_ref(), approval_code), *at)
+        }
+        Record::Update(Update { app, tenant_key, approval_code, at, .. }) => {
+            ("update", (app, tenant_key.as_ref(), approval_code), *at)
+        }
+        Record::Intent(Intent { app, tenant_key, approval_code, at, .. }) => {
+            ("intent", (app, tenant_key.as_ref(), approval_code), *at)
+        }
+        Record::Outcome(Outcome { app, tenant_key, approval_code, at, .. }) => {
+            ("outcome", (app, tenant_key.as_ref(), approval_code), *at)
+        }
+        Record::Forget(Forget { app, tenant_key, approval_code, at, .. }) => {
+            ("forget", (app, tenant_key.as_ref(), approval_code), *at)
+        }
+        _ => return None,
     })
+}
+
+fn known<'a>(state: &'a State, (app, tenant_key, approval_code): Named<'_>) -> Option<&'a Subscription> {
+    let (index, _) = state.app_labelled(app)?;
+    state.subscription(index, tenant_key, approval_code)
+}
+
+/// How a record is told of that is left out.
+fn told_as(op: &str, (app, tenant_key, approval_code): Named<'_>) -> String {
+    let key = SubscriptionKey {
+        app: app.clone(),
+        tenant_key: tenant_key.cloned(),
+        approval_code: approval_code.clone(),
+    };
+    format!("`{op}` of {key}")
+}
+
+/// Why an import of another copy says nothing any more: it is tracked here, or known to be gone since.
+fn superseded_import(state: &State, record: &Record<'_>) -> Option<String> {
+    let Record::Track(track) = record else { return None };
+    let (op, name, _) = named(record)?;
+    let known = known(state, name)?;
+    let what = told_as(op, name);
+    match known.status {
+        Status::Subscribed => Some(format!("{what}, which is tracked already")),
+        status if known.changed_at >= track.at => Some(format!("{what}, which is {} since", status.as_str())),
+        _ => None,
+    }
+}
+
+/// Why what another copy did says nothing any more: it was tracked anew after that.
+fn superseded_act(state: &State, record: &Record<'_>) -> Option<String> {
+    let (op, name, at) = named(record)?;
+    let known = known(state, name)?;
+    let is_older = known.is_tracked() && known.since >= at;
+    is_older.then(|| format!("{}, which was tracked anew since", told_as(op, name)))
 }
 
 /// What a record proves that the state does not know: the call of an outcome, the run of an intent.
@@ -189,104 +280,105 @@ fn implied(state: &State, record: &Record<'static>) -> Vec<Record<'static>> {
     implied
 }
 
-/// What the lines of another copy of the same ledger add to this one.
-#[derive(Debug)]
-pub enum Merged {
-    /// These records, and what cannot follow what is known, in words.
-    Added(Vec<Record<'static>>, Vec<String>),
-    /// It is no copy of the same ledger.
-    OtherLineage,
-    /// This ledger was compacted after the last line that the two have in common, so nobody can say which that was.
-    Compacted,
-}
-
-/// Folds what another copy knows beyond this one into the state: everything after the last line in common.
-pub fn merge(state: &mut State, ours: &Lines, other: &[u8], theirs: &State) -> Merged {
-    if theirs.lineage != state.lineage {
-        return Merged::OtherLineage;
+/// What another copy of the same ledger adds to this one: every record that this one does not hold, unless this one
+/// knows something newer of the subscription. None where they are not of one lineage.
+pub fn merge(ours: &[u8], theirs: &[u8]) -> Option<(Vec<Record<'static>>, Vec<String>)> {
+    let (mut state, ours) = told(ours)?;
+    let (their_state, theirs) = told(theirs)?;
+    if their_state.lineage != state.lineage {
+        return None;
     }
-    let mut records = Vec::new();
-    let (mut has_common, mut has_older) = (false, false);
-    for piece in pieces(other) {
-        let Some(line) = piece.line else { continue };
-        let crc = other.get(piece.offset..piece.offset + piece.len).and_then(sound_crc).unwrap_or_default();
-        match ours.contains(line.seq, crc) {
-            Contains::Yes => has_common = true,
-            Contains::Compacted => has_older = true,
-            Contains::Other | Contains::EndsBefore => {
-                records.extend(line.records.into_iter().map(Record::into_owned));
+    let in_ours: HashSet<String> = ours.iter().filter_map(same).collect();
+    let in_theirs: HashSet<String> = theirs.iter().filter_map(same).collect();
+    let is_in = |copy: &HashSet<String>, record| same(record).is_some_and(|text| copy.contains(&text));
+    // The clocks of two machines do not say what came first. That we tracked it, and that they do not know of that, does.
+    let anew: HashSet<Named<'_>> = ours
+        .iter()
+        .filter(|record| !is_in(&in_theirs, record))
+        .filter_map(|record| match record {
+            Record::Track(_) => named(record).map(|(_, name, _)| name),
+            Record::Snapshot(one) => Some((&one.app, one.tenant_key.as_ref(), &one.approval_code)),
+            _ => None,
+        })
+        .collect();
+    let mut regained = Vec::new();
+    let mut unproven = Vec::new();
+    for record in theirs.iter().filter(|record| !is_in(&in_ours, record)) {
+        let why = match named(record) {
+            Some(("track", ..)) => superseded_import(&state, record),
+            Some((op, name, _)) if anew.contains(&name) => {
+                Some(format!("{}, which was tracked anew here since", told_as(op, name)))
             }
+            _ => None,
+        };
+        if let Some(why) = why {
+            unproven.push(why);
+            continue;
         }
+        let (more, left_out) = regain(&mut state, vec![record.clone()]);
+        regained.extend(more);
+        unproven.extend(left_out);
     }
-    if has_older && !has_common {
-        return Merged::Compacted;
-    }
-    let (regained, unproven) = regain(state, records);
-    Merged::Added(regained, unproven)
+    Some((regained, unproven))
 }
 
-/// A stretch of the file: a line whose checksum is right, or bytes that are none.
-struct Piece<'a> {
-    offset: usize,
-    len: usize,
-    /// Whether a line break follows.
-    is_ended: bool,
-    line: Option<Line<'a>>,
+/// A readable ledger's state and its records.
+fn told(bytes: &[u8]) -> Option<(State, Vec<Record<'static>>)> {
+    let reading = read(bytes).ok()?;
+    let sound = bytes.get(..usize::try_from(reading.sound_len).ok()?)?;
+    let lines = pieces(sound).into_iter().filter_map(|piece| piece.line);
+    let records = lines.flat_map(|line| line.records).map(Record::into_owned).collect();
+    Some((reading.state, records))
 }
 
-/// The bytes cut into sound lines, wherever they begin, and what lies between them.
-fn pieces(bytes: &[u8]) -> Vec<Piece<'_>> {
-    const BEGIN: &[u8] = b"{\"seq\":";
-    let mut pieces = Vec::new();
-    let mut offset = 0;
-    for text in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let line = text.strip_suffix(b"\n").unwrap_or(text);
-        let is_ended = text.len() > line.len();
-        match sound(line) {
-            Some(read) => pieces.push(Piece { offset, len: line.len(), is_ended, line: Some(read) }),
-            None => {
-                let starts: Vec<usize> = line
-                    .windows(BEGIN.len())
-                    .enumerate()
-                    .filter(|(_, window)| *window == BEGIN)
-                    .map(|(at, _)| at)
-                    .chain([line.len()])
-                    .collect();
-                let before = starts.first().copied().unwrap_or(0);
-                let stretches =
-                    std::iter::once((0, before)).chain(starts.windows(2).filter_map(|pair| match pair {
-                        [from, to] => Some((*from, *to)),
-                        _ => None,
-                    }));
-                for (from, to) in stretches.filter(|(from, to)| from < to) {
-                    let stretch = line.get(from..to).unwrap_or_default();
-                    pieces.extend(cut_stretch(stretch, offset + from));
+/// A text by which a record is known again in another line.
+fn same(record: &Record<'_>) -> Option<String> {
+    serde_json::to_string(record).ok()
+}
+
+/// What the records of a log add: outcomes of calls that are open still. Where one is not, something newer has settled
+/// it, and an old outcome would undo that.
+pub fn recover(state: &mut State, records: Vec<Record<'_>>) -> (Vec<Record<'static>>, Vec<String>) {
+    let mut open = Vec::new();
+    let mut settled = Vec::new();
+    for record in records {
+        match &record {
+            Record::Outcome(outcome) => match standing(state, outcome) {
+                Standing::Known => {}
+                Standing::Open => open.push(record),
+                Standing::Settled => {
+                    settled.push(format!(
+                        "`outcome` of {}/{}, whose call is settled since",
+                        outcome.app, outcome.approval_code
+                    ));
                 }
-            }
-        }
-        offset += text.len();
-    }
-    pieces
-}
-
-/// A stretch that begins like a line: perhaps a sound one with something behind it.
-fn cut_stretch(stretch: &[u8], offset: usize) -> Vec<Piece<'_>> {
-    const END: &[u8] = b",\"crc\":\"";
-    let ends = stretch.windows(END.len()).enumerate().filter(|(_, window)| *window == END);
-    for end in ends.map(|(at, _)| at + END.len() + 10) {
-        let Some((line, rest)) = stretch.split_at_checked(end) else { continue };
-        if let Some(read) = sound(line) {
-            let mut pieces = vec![Piece { offset, len: line.len(), is_ended: false, line: Some(read) }];
-            if !rest.is_empty() {
-                pieces.push(Piece { offset: offset + end, len: rest.len(), is_ended: false, line: None });
-            }
-            return pieces;
+            },
+            _ => open.push(record),
         }
     }
-    vec![Piece { offset, len: stretch.len(), is_ended: false, line: None }]
+    let (regained, unproven) = regain(state, open);
+    settled.extend(unproven);
+    (regained, settled)
 }
 
-fn sound(line: &[u8]) -> Option<Line<'_>> {
-    sound_crc(line)?;
-    read_line(line).ok()
+enum Standing {
+    Known,
+    Open,
+    Settled,
+}
+
+/// How the call of an outcome stands in the ledger.
+fn standing(state: &State, outcome: &Outcome<'_>) -> Standing {
+    let known = state.app_labelled(&outcome.app).and_then(|(index, _)| {
+        state.subscription(index, outcome.tenant_key.as_ref(), &outcome.approval_code)
+    });
+    let Some(known) = known else { return Standing::Settled };
+    if known.outcome.as_ref().is_some_and(|last| last.run == outcome.run && last.at == outcome.at) {
+        return Standing::Known;
+    }
+    let intents = [&known.own_intent, &known.lost_intent].into_iter().flatten();
+    match intents.into_iter().any(|intent| intent.run == outcome.run) {
+        true => Standing::Open,
+        false => Standing::Settled,
+    }
 }

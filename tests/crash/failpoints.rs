@@ -138,3 +138,26 @@ fn an_unfinished_tail_is_kept_beside_however_often_its_trimming_is_killed() {
         assert_eq!(fs::read(world.path(&name)).unwrap(), tail, "{name}");
     }
 }
+
+#[test]
+fn an_unknown_that_is_declared_again_is_never_sent_by_a_rerun() {
+    let world = World::new(crate::world::swift_platform());
+    // The first answer is that of a lane's first call.
+    assert!(world.run_with(&["apply", "plan.json"], "answered:1=kill").was_killed());
+    let unknown: Vec<String> =
+        world.truth().into_iter().filter(|(_, facts)| facts.is_unknown).map(|(key, _)| key).collect();
+    assert!(unknown.contains(&"hr/A-DROP".to_owned()), "{unknown:?}");
+    let sent = |key: &str| world.calls().iter().filter(|called| *called == key).count();
+    let before = sent("hr/A-DROP");
+    let manifest = fs::read_to_string(world.path("larksub.toml")).unwrap();
+    let declared = "subscriptions = [{ approval_code = \"A-DROP\" }, ";
+    world.write_manifest(&manifest.replacen("subscriptions = [", declared, 1));
+    for args in [&["apply", "plan.json"][..], &["apply", "--auto-approve"], &["apply", "--auto-approve"]] {
+        world.run(args).exits(3).says(&["1 unknown is declared again and never sent"]);
+        assert_eq!(sent("hr/A-DROP"), before, "it was sent again");
+        assert!(world.truth()["hr/A-DROP"].is_unknown);
+    }
+    world.run(&["plan"]).exits(0).says(&["hr/A-DROP", "larksub import", "larksub state rm"]);
+    world.run(&["state", "rm", "hr/A-DROP", "--reason", "looked: it is gone"]).exits(0);
+    assert_eq!(world.plan()["unknowns"].as_array().map(Vec::len), Some(0));
+}

@@ -48,9 +48,8 @@ fn what_two_copies_did_is_put_together() {
     }
     // Merging again has nothing to add to what is known.
     let bytes = world.bytes();
-    let again = merge(&world).exits(0);
-    assert_eq!(world.truth(), merged, "{}", again.stdout);
-    assert!(bytes.len() <= world.bytes().len());
+    merge(&world).exits(0).says(&["0 records"]);
+    assert_eq!(world.bytes(), bytes);
 }
 
 #[test]
@@ -138,7 +137,7 @@ fn an_older_copy_or_one_that_went_another_way_is_refused_by_a_reviewed_plan() {
     // Compaction is no other way.
     fs::write(world.ledger(), &newer).unwrap();
     world.run(&["state", "compact"]).exits(0);
-    world.run(&["apply", "plan.json"]).exits(0);
+    world.run(&["apply", "plan.json"]).exits(3);
     assert_eq!(world.calls(), ["hr/A-DROP", "hr/N-1"]);
 }
 

@@ -43,7 +43,7 @@ fn one(number: usize) -> usize {
         // An apply takes a tenth of a second or two; after some kills it is let through.
         let is_last = kills == 8;
         if !is_last {
-            std::thread::sleep(Duration::from_millis(5 + dice.up_to(180)));
+            std::thread::sleep(Duration::from_millis(5 + dice.up_to(130)));
             child.kill().unwrap();
         }
         let ran = end(child);

@@ -155,30 +155,39 @@ base_url = "BASE"
 impl World {
     /// Everything is imported and nothing is applied; `plan.json` is the reviewed plan.
     pub fn new(platform: Config) -> Self {
-        let world = Self::imported(platform);
-        world.write_manifest(AFTER);
-        world.run(&["plan", "--out", "plan.json", "--quiet"]).exits(0);
+        let world = Self::bare(platform);
+        world.prepare(&world.sandbox.base_url);
         world
     }
 
     /// Everything is imported, and still declared.
     pub fn imported(platform: Config) -> Self {
-        let loopback = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-        let sandbox = start(platform, loopback).unwrap();
-        let world = Self { folder: TempDir::new().unwrap(), sandbox };
-        world.write_manifest(BEFORE);
-        world.run(&["init"]).exits(0);
-        world.run(&["import", "--declared"]).exits(0);
+        let world = Self::bare(platform);
+        world.import(&world.sandbox.base_url);
         world
     }
 
-    pub fn write_manifest(&self, text: &str) {
-        self.write_manifest_at(text, &self.sandbox.base_url);
+    /// An empty folder, and a platform.
+    pub fn bare(platform: Config) -> Self {
+        let loopback = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+        Self { folder: TempDir::new().unwrap(), sandbox: start(platform, loopback).unwrap() }
     }
 
-    /// `BASE` in the text becomes the address.
-    pub fn write_manifest_at(&self, text: &str, base_url: &str) {
-        fs::write(self.path("larksub.toml"), text.replace("BASE", base_url)).unwrap();
+    /// Imports from a platform at this address, and saves the plan to drop it all.
+    pub fn prepare(&self, base_url: &str) {
+        self.import(base_url);
+        self.write_manifest(&AFTER.replace("BASE", base_url));
+        self.run(&["plan", "--out", "plan.json", "--quiet"]).exits(0);
+    }
+
+    fn import(&self, base_url: &str) {
+        self.write_manifest(&BEFORE.replace("BASE", base_url));
+        self.run(&["init"]).exits(0);
+        self.run(&["import", "--declared"]).exits(0);
+    }
+
+    pub fn write_manifest(&self, text: &str) {
+        fs::write(self.path("larksub.toml"), text).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -223,12 +232,11 @@ impl World {
 
     /// The arguments of an apply.
     pub fn apply(&self, approach: Approach) -> Vec<String> {
-        let words = match approach {
+        match approach {
             Approach::Plan => vec!["apply".to_owned(), "plan.json".to_owned()],
             Approach::Digest => vec!["apply".to_owned(), "--digest".to_owned(), self.digest()],
             Approach::AutoApprove => vec!["apply".to_owned(), "--auto-approve".to_owned()],
-        };
-        words
+        }
     }
 
     pub fn digest(&self) -> String {
