@@ -42,6 +42,14 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// Where its secrets are.
+    pub fn sources(&self) -> Vec<&SecretSource> {
+        match self {
+            Self::Secret(source) | Self::Token(source) => vec![source],
+            Self::SecretAndTicket { secret, ticket } => vec![secret, ticket],
+        }
+    }
+
     /// Whether a token obtained with it is certainly the app's own.
     pub fn proves_app(&self) -> bool {
         match self {
@@ -91,6 +99,9 @@ impl SecretSource {
             text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         if line.is_empty() {
             return Err(unreadable("it is empty".into()));
+        }
+        if line.contains(char::is_control) {
+            return Err(unreadable("it holds more than one line, or control characters".into()));
         }
         Ok(line.to_owned().into())
     }

@@ -109,6 +109,18 @@ pub fn now() -> Timestamp {
     now.round(round).unwrap_or(now)
 }
 
+/// A page's address without the name and password that some systems put into it: the ledger is committed.
+fn without_user(page: &str) -> String {
+    match url::Url::parse(page) {
+        Ok(mut url) if !url.username().is_empty() || url.password().is_some() => {
+            // Only addresses that cannot have either refuse to lose them.
+            let _ = (url.set_username(""), url.set_password(None));
+            url.into()
+        }
+        _ => page.to_owned(),
+    }
+}
+
 /// Who is at work, for the records: a CI job by its page and commit where the environment names them, else a
 /// person's process.
 pub fn author(command: &'static str, env: &dyn Fn(&str) -> Option<OsString>) -> By<'static> {
@@ -124,7 +136,7 @@ pub fn author(command: &'static str, env: &dyn Fn(&str) -> Option<OsString>) -> 
         |text: Option<String>| text.map(|text| Str::from(crate::text::cut_bytes(&text, 512).to_owned()));
     if let Some(url) = github().or_else(|| pages.iter().find_map(|name| text(name))) {
         let commit = commits.iter().find_map(|name| text(name));
-        return By { ci_url: own(Some(url)), commit: own(commit), ..By::default() };
+        return By { ci_url: own(Some(without_user(&url))), commit: own(commit), ..By::default() };
     }
     let user = text("USER").or_else(|| text("LOGNAME"));
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));

@@ -59,7 +59,7 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
         context.note("already applied: nothing of this plan is left to do");
     }
     if !plan.has_changes {
-        return nothing_to_do(context, args, &plan, &reading);
+        return nothing_to_do(context, args, &plan, &reading, digest.unwrap_or(&plan.digest));
     }
     approve(context, args, &plan, &reading, is_reviewed)?;
     let credentials = credentials(&plan, &manifest)?;
@@ -98,7 +98,7 @@ fn overrides(
 }
 
 fn show_plan(context: &Context, args: &ApplyArgs, plan: &Plan, reading: &Reading) -> Result<(), Failure> {
-    let text = text(context, plan, reading, args.full);
+    let text = text(context, plan, reading, layout(context, args));
     match args.format {
         Format::Text => context.print(&text),
         // stdout is for the one document at the end.
@@ -109,16 +109,22 @@ fn show_plan(context: &Context, args: &ApplyArgs, plan: &Plan, reading: &Reading
     }
 }
 
+/// The prompt and what it asks about stand beneath the plan.
+fn layout(context: &Context, args: &ApplyArgs) -> render::Layout {
+    context.layout(args.full, 6)
+}
+
 fn nothing_to_do(
     context: &Context,
     args: &ApplyArgs,
     plan: &Plan,
     reading: &Reading,
+    digest: &str,
 ) -> Result<Exit, Failure> {
     let report = Report { unsettled: plan.unsettled(), ..Report::empty() };
     match args.format {
-        Format::Text => context.print(&text(context, plan, reading, args.full))?,
-        Format::Json => context.print(&json(&render::report::document(&report, &plan.digest))?)?,
+        Format::Text => context.print(&text(context, plan, reading, layout(context, args)))?,
+        Format::Json => context.print(&json(&render::report::document(&report, digest))?)?,
     }
     Ok(report.exit())
 }
@@ -153,14 +159,24 @@ fn approve(
             )
         }
     };
+    let unlisted = render::plan::unlisted(plan, None, layout(context, args));
+    let unlisted = match unlisted {
+        0 => String::new(),
+        some => format!("{} of them not listed above; --full lists every one. ", count_are(some)),
+    };
     let mut stderr = io::stderr().lock();
-    let asked = write!(stderr, "\n{loss}\nOnly `yes` applies this plan: ").and_then(|()| stderr.flush());
+    let asked =
+        write!(stderr, "\n{loss}\n{unlisted}Only `yes` applies this plan: ").and_then(|()| stderr.flush());
     let mut answer = String::new();
     let answered = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
     if answered.is_ok() && answer.trim() == "yes" {
         return Ok(());
     }
     Err(Failure::new(Exit::Error, "not approved, and nothing was applied"))
+}
+
+fn count_are(number: u64) -> String {
+    format!("{} {}", render::grouped(number), if number == 1 { "is" } else { "are" })
 }
 
 /// The credentials of the apps that calls are planned for; a plan without calls needs none.
@@ -174,7 +190,18 @@ fn credentials(plan: &Plan, manifest: &Manifest) -> Result<BTreeMap<AppLabel, Cr
         Some(Need { label: label.clone(), kind, tenants: tenants.len() })
     });
     let needs: Vec<Need> = needs.collect();
-    Ok(credentials::find(&env, &needs, manifest.apps.len())?)
+    let found = credentials::find(&env, &needs, manifest.apps.len())?;
+    // A file that holds no secret is found here, before anything is written or sent.
+    let mut failure = Failure::new(Exit::Error, "a credential cannot be used; no call was sent");
+    for (label, credential) in &found {
+        for error in credential.sources().into_iter().filter_map(|source| source.read().err()) {
+            failure = failure.because(format!("app `{label}`: {error}"));
+        }
+    }
+    if failure.causes.is_empty() {
+        return Ok(found);
+    }
+    Err(failure.hint("write the secret into the file, alone on one line, and let this user read it"))
 }
 
 fn work(
@@ -338,11 +365,10 @@ fn tell(
         Format::Json => json(&render::report::document(report, plan_digest))?,
     };
     // The ledger tells what was done; a result that cannot be printed must not hide it.
-    let printed = context.print(&text);
-    match report.exit() {
-        Exit::Done => printed.map(|()| Exit::Done),
-        exit => Ok(exit),
+    if let Err(failure) = context.print(&text) {
+        context.complain(&failure.hint("what was done is in the ledger: `larksub state history`"));
     }
+    Ok(report.exit())
 }
 
 /// Another digest than the reviewed one: what differs, and what to do.
@@ -360,7 +386,7 @@ fn different(
             .because(format!("now      {}", fresh.digest));
     match reviewed {
         Some(reviewed) => context.note(&render::plan::difference(reviewed, fresh, context.stderr.paint)),
-        None => context.note(text(context, fresh, reading, args.full).trim_end()),
+        None => context.note(text(context, fresh, reading, layout(context, args)).trim_end()),
     }
     failure.hint("plan again, and have that plan reviewed; no flag overrides this")
 }

@@ -207,16 +207,16 @@ impl Context {
         let _ = io::stderr().lock().write_all(failure.text(self.stderr.paint).as_bytes());
     }
 
-    /// How texts are laid out on stdout; `full` lists everything however small the screen.
-    pub fn layout(&self, full: bool) -> Layout {
+    /// How texts are laid out on stdout; `full` lists everything however small the screen. `below` is how many rows
+    /// something else needs beneath.
+    pub fn layout(&self, full: bool, below: usize) -> Layout {
         let Screen { is_terminal, paint } = self.stdout;
         let size = if is_terminal { rustix::termios::tcgetwinsize(io::stdout()).ok() } else { None };
         let size = size.filter(|size| size.ws_col >= 40 && size.ws_row >= 10);
         Layout {
             paint,
             columns: size.map(|size| usize::from(size.ws_col)).filter(|_| !full),
-            // The rest of the screen is for the verdict, the guards and the counts.
-            lines: size.map(|size| usize::from(size.ws_row).saturating_sub(12).max(6)).filter(|_| !full),
+            lines: size.map(|size| usize::from(size.ws_row).saturating_sub(below + 1)).filter(|_| !full),
         }
     }
 
@@ -290,7 +290,15 @@ impl Context {
 
     /// Says that the state ends in something that was never acknowledged, where it does.
     pub fn note_tail(&self, reading: &Reading) {
-        if reading.tail_len > 0 {
+        if reading.tail_lines > 0 {
+            // However quiet: a copy that was cut short looks like this, and reads as less than there is.
+            let lines = crate::render::count(reading.tail_lines, "whole line", "whole lines");
+            let _ = writeln!(
+                io::stderr(),
+                "warning: {} ends in {lines} of a batch whose end is missing; they were never acknowledged, and are ignored (if that import did report success, this copy was cut short: restore it)",
+                shown(&self.workspace.state.display().to_string())
+            );
+        } else if reading.tail_len > 0 {
             self.note(&format!(
                 "note: {} ends in {} bytes of a line that was cut off while it was written; they were never acknowledged, and are ignored",
                 shown(&self.workspace.state.display().to_string()),

@@ -10,7 +10,7 @@ use crate::error::{Exit, Failure};
 use crate::manifest::{Manifest, Source};
 use crate::pace;
 use crate::plan::{self, Plan, merge, saved};
-use crate::render;
+use crate::render::{self, Layout};
 use crate::state::{Override, Reading};
 use crate::text::shown;
 
@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
         write_file(path, &document)?;
     }
     match args.format {
-        PlanFormat::Text => context.print(&text(context, &plan, &reading, args.full))?,
+        PlanFormat::Text => context.print(&text(context, &plan, &reading, context.layout(args.full, 1)))?,
         PlanFormat::Diff => {
             context.print(&diff(context, &manifest, &reading))?;
             // A diff shows neither an app without a section nor what a guard says.
@@ -55,14 +55,14 @@ pub fn compute(manifest: &Manifest, reading: &Reading, overrides: &[Override]) -
 }
 
 /// The plan as people read it, with the state it was made from.
-pub fn text(context: &Context, plan: &Plan, reading: &Reading, full: bool) -> String {
+pub fn text(context: &Context, plan: &Plan, reading: &Reading, layout: Layout) -> String {
     let path = context.workspace.state.display().to_string();
     let origin = render::plan::Origin {
         path: &path,
         written_at: reading.state.written_at,
         written_by: &reading.state.written_by,
     };
-    render::plan::text(plan, Some(&origin), context.layout(full))
+    render::plan::text(plan, Some(&origin), layout)
 }
 
 fn diff(context: &Context, manifest: &Manifest, reading: &Reading) -> String {

@@ -52,7 +52,7 @@ impl<'a> Progress<'a> {
             Event::Settled { settled, remaining } => {
                 self.done += 1;
                 if self.prints_outcomes {
-                    let columns = self.context.layout(false).columns;
+                    let columns = self.context.layout(false, 0).columns;
                     let line = format!("{}\n", render::report::outcome(settled, columns, stdout));
                     // The ledger holds it; a reader that has gone must not stop the run.
                     let _ = self.bar.suspend(|| self.context.print(&line));

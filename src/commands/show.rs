@@ -54,7 +54,7 @@ fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Fail
     }
     match args.format {
         Format::Json => context.print(&text),
-        Format::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full))),
+        Format::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
     }
 }
 
@@ -64,7 +64,7 @@ fn show_state(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
         Format::Json => context.print(&json(&render::state::document(&reading.state, |_| true))?),
         Format::Text => {
             let path = context.workspace.state.display().to_string();
-            context.print(&render::state::list(&reading.state, &path, |_| true, context.layout(args.full)))
+            context.print(&render::state::list(&reading.state, &path, |_| true, context.layout(args.full, 0)))
         }
     }
 }

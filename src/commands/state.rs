@@ -26,7 +26,7 @@ pub fn list(context: &Context, all: bool, format: Format) -> Result<Exit, Failur
         Format::Json => json(&render::state::document(&reading.state, which))?,
         Format::Text => {
             let path = context.workspace.state.display().to_string();
-            render::state::list(&reading.state, &path, which, context.layout(false))
+            render::state::list(&reading.state, &path, which, context.layout(false, 0))
         }
     };
     context.print(&text).map(|()| Exit::Done)

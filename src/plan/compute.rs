@@ -209,6 +209,7 @@ fn renames(manifest: &Manifest, state: &State) -> Vec<Update> {
 
 fn facts(manifest: &Manifest, state: &State, lines: &Lines) -> Facts {
     let tracked = state.tracked_by_app();
+    let mut tenants = state.tracked_by_tenant();
     let apps = manifest.apps.iter().map(|(label, app)| {
         let index = state.app_of(&app.identity).map(|(index, _)| index);
         AppFacts {
@@ -217,6 +218,7 @@ fn facts(manifest: &Manifest, state: &State, lines: &Lines) -> Facts {
             base_url: app.identity.base_url.clone(),
             kind: app.kind,
             tracked: index.and_then(|index| tracked.get(&index).copied()).unwrap_or(0),
+            tenants: index.and_then(|index| tenants.remove(&index)).unwrap_or_default(),
         }
     });
     Facts {

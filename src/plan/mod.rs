@@ -10,6 +10,8 @@ pub mod merge;
 pub mod review;
 pub mod saved;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -95,6 +97,9 @@ pub struct AppFacts {
     pub kind: AppKind,
     /// How many of its subscriptions are tracked.
     pub tracked: u64,
+    /// The same by tenant, in a store app.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<TenantKey, u64>,
 }
 
 /// How much a plan holds of each thing.

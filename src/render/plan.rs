@@ -22,14 +22,40 @@ pub struct Origin<'a> {
     pub written_by: &'a By<'static>,
 }
 
-/// The whole plan. Where `origin` is absent, the facts in the plan have to do.
+/// The whole plan. Where `origin` is absent, the facts in the plan have to do. On a screen the lists are cut so that
+/// the first line, which is the verdict, stays in sight.
 pub fn text(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> String {
+    let Some(rows) = layout.lines else { return write(plan, origin, layout).0 };
+    let budget = fitting(plan, origin, layout, rows);
+    write(plan, origin, Layout { lines: Some(budget), ..layout }).0
+}
+
+/// How many drops [`text`] does not list on this screen.
+pub fn unlisted(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> u64 {
+    let Some(rows) = layout.lines else { return 0 };
+    let budget = fitting(plan, origin, layout, rows);
+    write(plan, origin, Layout { lines: Some(budget), ..layout }).1
+}
+
+/// The most lines for lists with which the whole text fits the screen, wrapped lines counted as they are seen.
+fn fitting(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout, rows: usize) -> usize {
+    let fits = |budget: &usize| {
+        let layout = Layout { paint: Paint::Plain, lines: Some(*budget), ..layout };
+        let columns = layout.columns.unwrap_or(usize::MAX).max(1);
+        let (text, _) = write(plan, origin, layout);
+        text.lines().map(|line| width(line).div_ceil(columns).max(1)).sum::<usize>() <= rows
+    };
+    (1..=rows).rev().find(fits).unwrap_or(1)
+}
+
+/// The text, and how many drops it does not list; `layout.lines` is what the lists may take.
+fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u64) {
     let mut out = String::new();
     let _ = writeln!(out, "{}", verdict(plan, layout.paint));
-    let _ = writeln!(out, "{}", made_from(plan, origin));
+    let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
     unknowns(plan, layout, &mut out);
-    drops(plan, layout, &mut out);
-    guards(plan, layout.paint, &mut out);
+    let listed = drops(plan, layout, &mut out);
+    guards(plan, layout, &mut out);
     without_calls(plan, layout, &mut out);
     untracked(plan, layout, &mut out);
     out.push('\n');
@@ -37,7 +63,17 @@ pub fn text(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> String 
         let _ = writeln!(out, "{}, {}.", count(plan.calls, "call", "calls"), time::estimate(plan.estimate_s));
     }
     let _ = writeln!(out, "Digest {}", plan.digest);
-    out
+    (out, plan.counts.drops.saturating_sub(listed as u64))
+}
+
+/// A line cut to what the screen has beside a margin.
+fn fit<'a>(line: &'a str, margin: usize, layout: Layout) -> std::borrow::Cow<'a, str> {
+    layout.columns.map_or(line.into(), |columns| cut(line, columns.saturating_sub(margin)))
+}
+
+/// A foreign text in a column: several spaces would look like the next one.
+fn field(text: &str) -> String {
+    shown(text).split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// What two plans do differently, a line each: `-` was reviewed and would not happen, `+` the other way round.
@@ -207,92 +243,120 @@ fn import_words(app: &AppLabel, tenant_key: Option<&TenantKey>, code: &str) -> S
 fn details(texts: [&Option<String>; 2], since: Option<Timestamp>, reason: Option<&str>) -> String {
     let mut out = String::new();
     for text in texts.into_iter().flatten() {
-        let _ = write!(out, "  {}", shown(text));
+        let _ = write!(out, "  {}", field(text));
     }
     if let Some(since) = since {
         let _ = write!(out, "  since {}", time::date(since));
     }
     if let Some(reason) = reason {
-        let _ = write!(out, "  # {}", shown(reason));
+        let _ = write!(out, "  # {}", field(reason));
     }
     out
 }
 
 /// The drops by app and tenant, a line each; on a small screen the first of each group, and how many more.
-fn drops(plan: &Plan, layout: Layout, out: &mut String) {
+fn drops(plan: &Plan, layout: Layout, out: &mut String) -> usize {
     if plan.drops.is_empty() {
-        return;
+        return 0;
     }
     let _ =
         writeln!(out, "\n{}", layout.paint.strong(format!("Drops ({})", super::grouped(plan.counts.drops))));
     let groups: Vec<&[Drop]> =
         plan.drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
-    let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1));
-    let mut left = layout.lines.map(|lines| lines.saturating_sub(groups.len().min(most_groups)));
+    let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1)).min(groups.len());
+    let mut left = layout.lines.map(|lines| lines.saturating_sub(most_groups));
+    let mut listed = 0;
     for (position, group) in groups.iter().take(most_groups).enumerate() {
         let Some(first) = group.first() else { continue };
-        let _ = writeln!(out, "  {}", group_heading(plan, first, group.len()));
+        let heading = group_heading(plan, first, group.len());
+        let _ = writeln!(out, "  {}", fit(&heading, 2, layout));
         // What one group leaves of its share is the next one's.
-        let share = left.map(|left| (left / (groups.len().min(most_groups) - position)).max(1));
-        let shown_len =
-            share.map_or(group.len(), |share| if group.len() > share { share - 1 } else { group.len() });
+        let share = left.map(|left| left / (most_groups - position));
+        let shown_len = share.map_or(group.len(), |share| {
+            if group.len() > share { share.saturating_sub(1) } else { group.len() }
+        });
         drop_lines(group.get(..shown_len).unwrap_or(group), layout, out);
         if shown_len < group.len() {
             let more = format!("… and {} more here; --full lists them", group.len() - shown_len);
             let _ = writeln!(out, "    {}", layout.paint.strong(more));
         }
+        listed += shown_len;
         left = left.map(|left| left.saturating_sub(shown_len + usize::from(shown_len < group.len())));
     }
-    let rest = groups.get(most_groups.min(groups.len())..).unwrap_or_default();
+    let rest = groups.get(most_groups..).unwrap_or_default();
     if !rest.is_empty() {
         let lost: usize = rest.iter().map(|group| group.len()).sum();
         let more = format!("… and {lost} more in {} more apps and tenants; --full lists them", rest.len());
         let _ = writeln!(out, "  {}", layout.paint.strong(more));
     }
+    listed
 }
 
 fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
     let app = plan.facts.apps.iter().find(|app| app.app == first.app);
     let place =
         app.map_or(String::new(), |AppFacts { app_id, base_url, .. }| format!(" ({app_id} at {base_url})"));
-    let tracked = app.map_or(0, |app| app.tracked);
+    let drops = super::grouped(drops as u64);
     match &first.tenant_key {
-        Some(tenant) => format!("{}{place}, tenant {tenant}: {drops}", first.app),
-        None => format!("{}{place}: {drops} of {tracked} tracked", first.app),
+        Some(tenant) => {
+            let tracked = app.and_then(|app| app.tenants.get(tenant).copied()).unwrap_or(0);
+            format!("{}, tenant {tenant}: {drops} of {} tracked{place}", first.app, super::grouped(tracked))
+        }
+        None => {
+            let tracked = super::grouped(app.map_or(0, |app| app.tracked));
+            format!("{}: {drops} of {tracked} tracked{place}", first.app)
+        }
     }
 }
 
 fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
     let cells: Vec<[String; 3]> = drops.iter().map(cells).collect();
-    let [code_width, name_width, owner_width] = widths(&cells, layout.columns);
-    for (drop, [code, name, owner]) in drops.iter().zip(&cells) {
-        let (name, owner) = match layout.columns {
-            Some(_) => (cut(name, name_width), cut(owner, owner_width)),
-            None => (name.as_str().into(), owner.as_str().into()),
+    let widths = widths(&cells, layout.columns);
+    for (drop, cells) in drops.iter().zip(&cells) {
+        let line = drop_line(drop, cells, widths, layout);
+        let reason = drop.reason.as_deref().map(|reason| format!("# {}", field(reason)));
+        let has_room = |reason: &str| {
+            layout.columns.is_none_or(|columns| width(&line) + 2 + width(reason) + MARGIN <= columns)
         };
-        let mut line = format!(
-            "{}  {}  {}  since {}",
-            pad(code, code_width),
-            pad(&name, name_width),
-            pad(&owner, owner_width),
-            time::date(drop.since)
-        );
-        if let Some(outcome) = drop.outcome {
-            let _ = write!(line, "  (last try: {})", outcome.as_str());
-        }
-        if let Some(reason) = &drop.reason {
-            let _ = write!(line, "  # {}", shown(reason));
-        }
-        let line =
-            layout.columns.map_or(line.as_str().into(), |columns| cut(&line, columns.saturating_sub(6)));
+        let (line, below) = match reason {
+            Some(reason) if has_room(&reason) => (format!("{line}  {reason}"), None),
+            reason => (line, reason),
+        };
+        let line = fit(&line, MARGIN, layout);
         let _ = writeln!(out, "    {} {}", layout.paint.loss("-"), layout.paint.loss(line));
+        // Why it goes is never cut off for want of columns.
+        if let Some(below) = below {
+            let _ = writeln!(out, "        {}", fit(&below, 8, layout));
+        }
     }
 }
+
+fn drop_line(drop: &Drop, [code, name, owner]: &[String; 3], widths: [usize; 3], layout: Layout) -> String {
+    let [code_width, name_width, owner_width] = widths;
+    let (name, owner, since) = match layout.columns {
+        Some(_) => (cut(name, name_width), cut(owner, owner_width), ""),
+        None => (name.as_str().into(), owner.as_str().into(), "since "),
+    };
+    let mut line = format!(
+        "{}  {}  {}  {since}{}",
+        pad(code, code_width),
+        pad(&name, name_width),
+        pad(&owner, owner_width),
+        time::date(drop.since)
+    );
+    if let Some(outcome) = drop.outcome {
+        let _ = write!(line, "  (last try: {})", outcome.as_str());
+    }
+    line
+}
+
+/// What stands before a drop's code.
+const MARGIN: usize = "    - ".len();
 
 /// How wide the columns of code, name and owner are. Where nothing is cut, a cell wider than its column stands out
 /// rather than push every other line aside; on a terminal names and owners share what the code and date leave.
 fn widths(cells: &[[String; 3]], columns: Option<usize>) -> [usize; 3] {
-    const MARGIN_AND_DATE: usize = "    - ".len() + "  ".len() * 3 + "since 2026-01-02".len();
+    const MARGIN_AND_DATE: usize = MARGIN + "  ".len() * 3 + "2026-01-02".len();
     let widest =
         |index: usize| cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell)).max();
     let widest = |index: usize, most: usize| widest(index).unwrap_or(0).min(most);
@@ -322,17 +386,24 @@ fn cells(drop: &Drop) -> [String; 3] {
         outcome: _,
     } = drop;
     let shown_or = |text: &Option<String>, none: &str| {
-        text.as_deref().map_or(none.into(), |text| shown(text).into_owned())
+        text.as_deref().map(field).filter(|text| !text.is_empty()).unwrap_or_else(|| none.into())
     };
     [approval_code.to_string(), shown_or(name, "(no name)"), shown_or(owner, "(no owner)")]
 }
 
-fn guards(plan: &Plan, paint: Paint, out: &mut String) {
+fn guards(plan: &Plan, layout: Layout, out: &mut String) {
+    let paint = layout.paint;
     // Nothing dropped is within any limit, and no news.
     let told =
         plan.guards.iter().filter(|guard| guard.verdict != Verdict::Passed || guard.measured != Some(0));
+    let passed =
+        plan.guards.iter().filter(|guard| guard.verdict == Verdict::Passed && guard.measured != Some(0));
+    let passed = passed.count();
+    // On a screen many kept limits are one line: what is refused or allowed must not be pushed off it.
+    let sums_up = layout.lines.is_some() && passed > 2;
+    let told = told.filter(|guard| !sums_up || guard.verdict != Verdict::Passed);
     let mut told = told.peekable();
-    if told.peek().is_none() && plan.overrides.is_empty() {
+    if !sums_up && told.peek().is_none() && plan.overrides.is_empty() {
         return;
     }
     let _ = writeln!(out, "\n{}", paint.strong("Guards"));
@@ -348,6 +419,9 @@ fn guards(plan: &Plan, paint: Paint, out: &mut String) {
         if let Some(remedy) = guard.remedy.as_ref().filter(|_| !is_said_again) {
             let _ = writeln!(out, "           {remedy}");
         }
+    }
+    if sums_up {
+        let _ = writeln!(out, "  {}  {passed} limits kept; --full lists them", paint.good("ok     "));
     }
     if !plan.overrides.is_empty() {
         let given =
@@ -447,7 +521,7 @@ fn untracked_line(untracked: &Untracked) -> String {
 fn listed(lines: impl Iterator<Item = String>, total: u64, layout: Layout, out: &mut String) {
     let most = layout.lines.map_or(usize::MAX, |lines| (lines / 3).max(3));
     for line in lines.take(most) {
-        let _ = writeln!(out, "  {line}");
+        let _ = writeln!(out, "  {}", fit(&line, 2, layout));
     }
     let hidden = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(most);
     if hidden > 0 {

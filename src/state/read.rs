@@ -17,6 +17,8 @@ pub struct Reading {
     pub sound_len: u64,
     /// How many bytes follow them.
     pub tail_len: u64,
+    /// How many whole lines of a batch without an end are among those.
+    pub tail_lines: u64,
     /// The version of the format it was written in.
     pub version: u32,
 }
@@ -150,6 +152,7 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
         lines,
         sound_len: sound_len as u64,
         tail_len: tail.len() as u64,
+        tail_lines: whole_lines(tail),
         version: begun.version,
     })
 }
@@ -220,6 +223,11 @@ fn sound_len(bytes: &[u8]) -> usize {
         end = start;
     }
     0
+}
+
+fn whole_lines(tail: &[u8]) -> u64 {
+    let ended = tail.split_inclusive(|byte| *byte == b'\n').filter_map(|text| text.strip_suffix(b"\n"));
+    ended.filter(|line| sound_crc(line).is_some()).count() as u64
 }
 
 /// Whether a sound line says that its batch goes on: the key stands right before the checksum, and a quote

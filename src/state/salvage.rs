@@ -189,6 +189,9 @@ fn regain(state: &mut State, records: Vec<Record<'_>>) -> (Vec<Record<'static>>,
 fn is_known(state: &State, record: &Record<'_>) -> bool {
     match record {
         Record::Init(_) | Record::Unknown(_) => true,
+        Record::Bind(bind) => state.app_labelled(&bind.app).is_some_and(|(_, app)| {
+            app.identity.app_id == bind.app_id && app.identity.base_url == bind.base_url
+        }),
         Record::Run(run) => state.run_facts(&run.run).is_some(),
         Record::End(end) => state.run_facts(&end.run).is_none_or(|run| run.end.is_some()),
         _ => false,

@@ -225,6 +225,22 @@ impl State {
         counts
     }
 
+    /// How many subscriptions of store apps are tracked, by app and tenant.
+    pub fn tracked_by_tenant(&self) -> BTreeMap<AppIndex, BTreeMap<TenantKey, u64>> {
+        let mut counts: BTreeMap<AppIndex, BTreeMap<TenantKey, u64>> = BTreeMap::new();
+        for (id, subscription) in &self.subscriptions {
+            let Some(tenant) = id.tenant_key.as_ref().filter(|_| subscription.is_tracked()) else { continue };
+            let tenants = counts.entry(id.app).or_default();
+            match tenants.get_mut(tenant) {
+                Some(count) => *count += 1,
+                None => {
+                    tenants.insert(tenant.clone(), 1);
+                }
+            }
+        }
+        counts
+    }
+
     /// An apply of the past, or the present one.
     pub fn run_facts(&self, run: &Uuid) -> Option<&RunFacts> {
         self.runs.get(run)

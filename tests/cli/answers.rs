@@ -40,6 +40,15 @@ const CASES: &[Case] = &[
     (&["service_error:1", "already:1"], 0, "unsubscribed", 2, Some(1390007), Some(OURS)),
     // A rate limit is no lost try.
     (&["rate_limit:1", "already:1"], 0, "already_unsubscribed", 2, Some(1390007), None),
+    // It was done, and a refusal of the next try does not undo it.
+    (
+        &["lost:1", "param:1"],
+        3,
+        "unknown",
+        2,
+        Some(1390001),
+        Some("an earlier try got no answer, so it may be gone"),
+    ),
     // Without a verdict to the end.
     (&["service_error"], 3, "unknown", 4, Some(1395001), Some("the approval service failed (code 1395001)")),
     (

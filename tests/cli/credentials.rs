@@ -118,9 +118,9 @@ fn a_secret_in_a_file_is_read_without_its_line_break() {
     let platform = Platform::start(&[code(1)], &["--app", "cli_hr:the-secret"]);
     let scratch = Scratch::dropping(&platform.url, &[code(1)], &[]);
     scratch.unset("LARKSUB_APP_SECRET").set("LARKSUB_APP_SECRET_FILE", "secret.txt");
-    scratch.run("apply --auto-approve").exit(6).says(["cannot use the secret in `secret.txt`"]);
+    scratch.run("apply --auto-approve").exit(1).says(["cannot use the secret in `secret.txt`"]);
     scratch.write("secret.txt", "\n");
-    scratch.run("apply --auto-approve").exit(6).says(["it is empty"]);
+    scratch.run("apply --auto-approve").exit(1).says(["it is empty"]);
     scratch.write("secret.txt", "the-secret\n");
     scratch.run("apply --auto-approve").exit(0);
 }
@@ -265,7 +265,7 @@ fn a_secret_that_is_wrong_in_itself_is_not_quoted() {
     scratch.unset("LARKSUB_APP_SECRET");
     scratch.write("secret.bin", [b"SENTINEL".as_slice(), b"\xff\xfe"].concat());
     scratch.set("LARKSUB_APP_SECRET_FILE", "secret.bin");
-    scratch.run("-vv apply --auto-approve").exit(6);
+    scratch.run("-vv apply --auto-approve").exit(1);
     scratch.unset("LARKSUB_APP_SECRET_FILE").set("LARKSUB_TENANT_ACCESS_TOKEN_HR", "SENTINEL with spaces");
     scratch.run("-vv apply --auto-approve").exit(6);
     std::fs::remove_file(scratch.path("secret.bin")).unwrap();

@@ -220,7 +220,7 @@ fn every_path_of_a_command_is_from_the_folder_of_c() {
     scratch.run("-C deploy apply plan.json").exit(1).says(["no credential"]);
     scratch.write("deploy/secret.txt", "");
     scratch.set("LARKSUB_APP_SECRET_FILE", "secret.txt");
-    scratch.run("-C deploy apply plan.json").exit(6).says(["it is empty"]);
+    scratch.run("-C deploy apply plan.json").exit(1).says(["it is empty"]);
 }
 
 #[test]

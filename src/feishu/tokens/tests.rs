@@ -248,7 +248,7 @@ async fn a_ready_made_token_is_renewed_from_a_file_that_has_changed() {
     // Another call that was refused with the old one.
     client.renew(&app, None).await.unwrap();
     assert_eq!(get().await.expose_secret(), "t-2");
-    for bad in ["a b", "令牌", "a\nb"] {
+    for bad in ["a b", "令牌"] {
         std::fs::write(&path, bad).unwrap();
         tokio::time::advance(RENEWED_LATELY).await;
         let error = client.renew(&app, None).await.unwrap_err();
