@@ -162,7 +162,8 @@ fn approve(
     let unlisted = render::plan::unlisted(plan, None, layout(context, args));
     let unlisted = match unlisted {
         0 => String::new(),
-        some => format!("{} of them not listed above; --full lists every one. ", count_are(some)),
+        1 => "1 of them is not listed above; --full lists every one.\n".into(),
+        some => format!("{} of them are not listed above; --full lists every one.\n", render::grouped(some)),
     };
     let mut stderr = io::stderr().lock();
     let asked =
@@ -173,10 +174,6 @@ fn approve(
         return Ok(());
     }
     Err(Failure::new(Exit::Error, "not approved, and nothing was applied"))
-}
-
-fn count_are(number: u64) -> String {
-    format!("{} {}", render::grouped(number), if number == 1 { "is" } else { "are" })
 }
 
 /// The credentials of the apps that calls are planned for; a plan without calls needs none.

@@ -161,7 +161,25 @@ fn loopback_client(timeouts: Timeouts) -> Result<Client, String> {
     builder(timeouts).no_proxy().tls_certs_only([]).build().map_err(|error| innermost(&error))
 }
 
+/// Refuses a proxy that cannot be used: the library would pass over it, and send the secret past the proxy that
+/// somebody meant. The value may hold a password, so it is not shown.
+fn check_proxies(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let Some(value) = env(name).filter(|value| !value.is_empty()) else { continue };
+        let whole = if value.contains("://") { value } else { format!("http://{value}") };
+        let is_usable = url::Url::parse(&whole)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
+        if !is_usable {
+            return Err(format!(
+                "{name} is no address of an http proxy; write `http://HOST:PORT`, or unset it"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn https_client(ca_bundle: Option<&Path>, timeouts: Timeouts) -> Result<Client, String> {
+    check_proxies(&|name| std::env::var(name).ok())?;
     let builder = builder(timeouts).https_only(true);
     let Some(path) = ca_bundle else {
         return builder.build().map_err(|error| {
@@ -217,4 +235,23 @@ fn innermost(error: &reqwest::Error) -> String {
     }
     let text = innermost.map_or_else(|| "the request could not be made".to_owned(), ToString::to_string);
     shown(cut_bytes(&text, MAX_CAUSE)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_an_error_and_never_passed_over() {
+        let with = |value: &str| check_proxies(&|name| (name == "HTTPS_PROXY").then(|| value.to_owned()));
+        for good in ["", "http://proxy:3128", "https://u:pw@proxy", "proxy:3128", "10.0.0.1:3128"] {
+            assert_eq!(with(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["garbage x", "ftp://u:s3ntinel@proxy", "http://proxy:99999", "socks5://s3ntinel", "http://"]
+        {
+            let error = with(bad).unwrap_err();
+            assert!(error.contains("HTTPS_PROXY") && !error.contains("s3ntinel"), "{error}");
+        }
+    }
 }
