@@ -173,7 +173,8 @@ fn approve(
     if answered.is_ok() && answer.trim() == "yes" {
         return Ok(());
     }
-    Err(Failure::new(Exit::Error, "not approved, and nothing was applied"))
+    Err(Failure::new(Exit::Error, "not approved, and nothing was applied")
+        .hint("`larksub plan` shows the plan again; only the word `yes` applies it"))
 }
 
 /// The credentials of the apps that calls are planned for; a plan without calls needs none.

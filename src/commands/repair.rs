@@ -86,6 +86,7 @@ fn merge_copy(context: &Context, other: &Path) -> Result<Exit, Failure> {
         .map_err(|source| LedgerError::Read { path: ledger.path().into(), source })?;
     let Some((records, unknown)) = salvage::merge(&ours, &bytes) else {
         return Err(Failure::new(Exit::Refused, "the two are not copies of one ledger; nothing was changed")
+            .hint("name a copy of this very state; `larksub show --state FILE --format json` tells a lineage")
             .because(format!("this one's lineage is {}", reading.state.lineage))
             .because(format!("the other's is {}", theirs.state.lineage)));
     };

@@ -29,7 +29,9 @@ pub fn run(context: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
 pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
     let place = shown(&path.display().to_string()).into_owned();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Error, format!("the plan {place} cannot be read")).because(error.to_string())
+        Failure::new(Exit::Error, format!("the plan {place} cannot be read"))
+            .because(error.to_string())
+            .hint("`larksub plan --out FILE` saves one; relative paths are from the folder of -C")
     })?;
     let plan = saved::read(&text).map_err(|error| {
         let failure = Failure::from(error);

@@ -1,6 +1,7 @@
 //! Plans, states and reports as text, diff or JSON. Only this module formats, and it does nothing else.
 
 pub mod diff;
+mod drops;
 pub mod history;
 pub mod paint;
 pub mod plan;
