@@ -40,13 +40,23 @@ pub fn unlisted(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> u64
 
 /// The most lines for lists with which the whole text fits the screen, wrapped lines counted as they are seen.
 fn fitting(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout, rows: usize) -> usize {
-    let fits = |budget: &usize| {
-        let layout = Layout { paint: Paint::Plain, lines: Some(*budget), ..layout };
+    let fits = |budget: usize| {
+        let layout = Layout { paint: Paint::Plain, lines: Some(budget), ..layout };
         let columns = layout.columns.unwrap_or(usize::MAX).max(1);
         let (text, _) = write(plan, origin, layout);
         text.lines().map(|line| width(line).div_ceil(columns).max(1)).sum::<usize>() <= rows
     };
-    (1..=rows).rev().find(fits).unwrap_or(1)
+    // The text grows with its budget, so halving finds the largest that fits; each try looks at every drop.
+    let (mut fitting, mut beyond) = (1, rows.saturating_add(1));
+    while beyond.saturating_sub(fitting) > 1 {
+        let middle = fitting + (beyond - fitting) / 2;
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    fitting
 }
 
 /// The text, and how many drops it does not list; `layout.lines` is what the lists may take.
