@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use larksub::apply::{self, Call, Lane, Stop, Work};
 use larksub::credentials::{Credential, SecretSource};
 use larksub::feishu::{App, Client};
+use larksub::pace::Rate;
 use larksub::sandbox::{Config, Memory, Subscribed, Tracked};
 use larksub::state::ledger::{Locking, create};
 use larksub::state::record::{Bind, FORMAT, Init, Intent, Outcome, Run, Track, VERSION};
@@ -131,7 +132,8 @@ fn side_by_side(path: &Path) -> Result<Duration, Box<dyn Error>> {
         lanes.push(Lane {
             app: Rc::clone(&app),
             tenant_key,
-            rate_per_minute: 100,
+            rate: Rate::PerMinute(100),
+            sent_before: vec![],
             believes_misses: true,
             calls,
         });

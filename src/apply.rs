@@ -4,9 +4,11 @@
 //! tenant) run side by side in one task; whatever ends the run early ends it for new calls only, and what is in
 //! flight is still waited for and recorded.
 
+mod finish;
 pub mod halt;
 pub mod lane;
 pub mod recorder;
+mod send;
 pub mod settle;
 
 use std::cell::{Cell, RefCell};
@@ -17,15 +19,17 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use finish::Finish;
 pub use halt::{Halt, Stop};
 pub use recorder::Recorder;
 
 use crate::feishu::{App, Client, Platform, StopScope, TokenError};
-use crate::pace::{Bucket, estimate};
+use crate::pace::{CONNECTIONS, Pace, Rate};
 use crate::report::{Event, Report, Settled, Stopped};
 use crate::state::record::{Bind, By, End, Forget, Run, Update};
 use crate::state::{How, Ledger, Override, Record};
@@ -62,8 +66,10 @@ pub struct Lane {
     pub app: Rc<App>,
     /// The tenant, in a store app.
     pub tenant_key: Option<TenantKey>,
-    /// Calls per minute.
-    pub rate_per_minute: u32,
+    /// How many calls it may make.
+    pub rate: Rate,
+    /// How long ago each call of the last minute was answered that earlier runs made.
+    pub sent_before: Vec<Duration>,
     /// Whether "already unsubscribed" is believed without an earlier try of ours: the token proves the app, or a
     /// person allowed it by name.
     pub believes_misses: bool,
@@ -91,19 +97,17 @@ pub(crate) struct Shared<'a, P> {
     pub events: &'a UnboundedSender<Event>,
     pub halt: &'a Halt,
     pub report: &'a RefCell<Report>,
-    pub finish: &'a [Cell<Instant>],
+    pub finish: &'a Finish,
+    /// One for each call that may be under way.
+    pub connections: &'a Semaphore,
+    /// How many calls have not been begun yet, in all lanes.
+    pub unsent: &'a Cell<u64>,
 }
 
 impl<P> Shared<'_, P> {
     pub(crate) fn tell(&self, event: Event) {
         // Nobody listening is no reason to stop.
         let _ = self.events.send(event);
-    }
-
-    /// How long the rest of the run takes: what its slowest lane does.
-    pub(crate) fn remaining(&self) -> Duration {
-        let last = self.finish.iter().map(Cell::get).max();
-        last.map_or(Duration::ZERO, |last| last.saturating_duration_since(Instant::now()))
     }
 }
 
@@ -212,23 +216,29 @@ async fn recorded<P: Platform>(
     }
     report.run = Some(run);
     (report.forgotten, report.updated) = (forgotten, updated);
-    let loads = lanes.iter().map(|lane| (lane.calls.len() as u64, lane.rate_per_minute));
-    let calls = loads.clone().map(|(calls, _)| calls).sum();
-    let _ = events.send(Event::Started { calls, estimate: estimate(loads) });
+    let paces: Vec<Pace> = lanes.iter().map(|lane| Pace::new(lane.rate, &lane.sent_before)).collect();
+    let calls: u64 = lanes.iter().map(|lane| lane.calls.len() as u64).sum();
     let start = Instant::now();
-    let finish: Vec<Cell<Instant>> = lanes
-        .iter()
-        .map(|lane| Cell::new(start + estimate([(lane.calls.len() as u64, lane.rate_per_minute)])))
-        .collect();
+    let ends = lanes.iter().zip(&paces).map(|(lane, pace)| {
+        start + pace.remaining(lane.calls.len() as u64).max(pace.through_connections(calls))
+    });
+    let finish = Finish::new(ends.collect());
+    let _ = events.send(Event::Started { calls, estimate: finish.remaining() });
     let report = RefCell::new(report);
-    let shared =
-        Shared { client, run, now, recorder: &recorder, events, halt, report: &report, finish: &finish };
-    let lanes = lanes.into_iter().zip(&finish);
-    join_all(lanes.map(|(lane, finish)| {
-        let bucket = Bucket::new(lane.rate_per_minute);
-        lane::run(lane, bucket, finish, &shared)
-    }))
-    .await;
+    let shared = Shared {
+        client,
+        run,
+        now,
+        recorder: &recorder,
+        events,
+        halt,
+        report: &report,
+        finish: &finish,
+        connections: &Semaphore::new(CONNECTIONS),
+        unsent: &Cell::new(calls),
+    };
+    let lanes = lanes.iter().zip(paces).enumerate();
+    join_all(lanes.map(|(index, (lane, pace))| lane::run(lane, index, pace, &shared))).await;
     let mut report = report.into_inner();
     report.signal = halt.signal().filter(|_| !report.pending.is_empty() || halt.cut_short());
     report.how = how(&report);

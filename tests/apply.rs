@@ -10,7 +10,7 @@ mod support;
 use std::time::Duration;
 
 use larksub::error::Exit;
-use larksub::report::Signal;
+use larksub::report::{Event, Signal};
 use larksub::sandbox::{Api, Config, Window};
 use larksub::state::{How, OutcomeKind};
 use larksub::subscription::AppKind;
@@ -58,6 +58,122 @@ async fn two_hundred_drops_meet_no_rate_limit_whatever_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_drops_take_the_nine_minutes_that_the_quota_takes() {
+    for (latency, most) in [("100ms", 1.006), ("20ms..200ms", 1.008)] {
+        for kind in [Window::Fixed, Window::Sliding, Window::Bucket] {
+            let config = Config { latency: latency.parse().unwrap(), ..window(kind) };
+            let bench = Bench::new(config).app("hr", "cli_hr", AppKind::Custom);
+            let ran = bench.drops("hr", None, &codes(1000)).run().await;
+            let ratio = ran.elapsed.as_secs_f64() / 540.0;
+            eprintln!("{kind:?} {latency}: {ratio:.4} of the floor, in {} lines", ran.lines);
+            assert!(ratio <= most, "{kind:?} {latency}: {ratio}");
+            assert!(ran.calls.iter().all(|call| call.status != 429), "{kind:?} {latency}");
+            assert!(ran.busiest_minute() <= 100, "{kind:?}: {}", ran.busiest_minute());
+            ran.assert_all(OutcomeKind::Unsubscribed, 1000).assert_nothing_left();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_drops_in_forty_tenants_take_as_long_as_the_largest() {
+    let mut bench = Bench::new(window(Window::Sliding)).app("isv", "cli_isv", AppKind::Store);
+    for tenant in 0..40 {
+        let codes: Vec<String> = (0..250).map(|number| format!("T-{tenant}-{number}")).collect();
+        bench = bench.drops("isv", Some(&format!("tenant-{tenant}")), &codes);
+    }
+    let ran = bench.run().await;
+    ran.assert_all(OutcomeKind::Unsubscribed, 10_000).assert_nothing_left();
+    assert!(ran.calls.iter().all(|call| call.status != 429));
+    assert!(ran.busiest_minute() <= 100, "{}", ran.busiest_minute());
+    assert!(ran.most_at_once <= larksub::pace::CONNECTIONS, "{}", ran.most_at_once);
+    let (took, estimated) = (ran.elapsed.as_secs_f64(), ran.estimate.as_secs_f64());
+    eprintln!("{took:.1} s, estimated {estimated:.1} s, {} at once", ran.most_at_once);
+    assert!((took - estimated).abs() <= 0.05 * estimated, "{took} s, {estimated} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_goes_alone_and_then_no_more_than_eight() {
+    let ran = Bench::new(window(Window::Sliding))
+        .app("hr", "cli_hr", AppKind::Custom)
+        .drops("hr", None, &codes(100))
+        .run()
+        .await;
+    assert_eq!(ran.most_at_once, 8);
+    // Whatever is wrong with all of them is found by the first.
+    for fault in ["scope", "disabled", "monthly"] {
+        let ran = hr(40, &[&format!("*={fault}")]).run().await;
+        assert_eq!(ran.unsubscribes().count(), 1, "{fault}");
+    }
+    // After an answer without a verdict no new call is sent beside the one that waits for its next try.
+    let ran = hr(40, &["C-000=5xx:2"]).run().await;
+    let first: Vec<_> = ran.unsubscribes().take(4).map(|call| call.approval_code.clone()).collect();
+    assert!(first[..3].iter().all(|code| *code == first[0]) && first[3] != first[0], "{first:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_an_earlier_run_count() {
+    let config = Config { latency: "100ms".parse().unwrap(), ..window(Window::Sliding) };
+    let mut bench = Bench::new(config).app("hr", "cli_hr", AppKind::Custom).drops("hr", None, &codes(170));
+    bench.set_signal(Some((Duration::from_millis(700), Signal::Interrupt)));
+    let first = bench.run_once().await;
+    assert!((30..60).contains(&first.report.settled.len()), "{}", first.report.settled.len());
+    bench.set_signal(None);
+    let second = bench.run_once().await;
+    assert!(second.report.pending.is_empty());
+    let all: Vec<Duration> = first.unsubscribes().chain(second.unsubscribes()).map(|call| call.at).collect();
+    assert_eq!(all.len(), 170);
+    let in_minute = all.windows(101).filter(|calls| calls[100] - calls[0] < Duration::from_secs(60)).count();
+    assert_eq!(in_minute, 0);
+    assert!(second.calls.iter().all(|call| call.status != 429));
+    // A hundred in the first minute, the rest in the second: counting twice would take a third.
+    assert!(second.elapsed < Duration::from_secs(63), "{:?}", second.elapsed);
+    // What is shown at the beginning is what it takes.
+    let shown = second.events.iter().find_map(|event| match event {
+        Event::Started { estimate, .. } => Some(estimate.as_secs_f64()),
+        _ => None,
+    });
+    let (took, shown) = (second.elapsed.as_secs_f64(), shown.unwrap());
+    assert!((took - shown).abs() <= 0.05 * shown, "{took} s, {shown} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_others_use_up_costs_pauses_and_no_outcome() {
+    for (kind, limit) in
+        [(Window::Fixed, 40), (Window::Sliding, 40), (Window::Bucket, 40), (Window::Sliding, 90)]
+    {
+        let config = Config { limit, ..window(kind) };
+        let bench = Bench::new(config).app("hr", "cli_hr", AppKind::Custom);
+        let ran = bench.drops("hr", None, &codes(300)).run().await;
+        ran.assert_all(OutcomeKind::Unsubscribed, 300).assert_nothing_left();
+        let refused = ran.calls.iter().filter(|call| call.status == 429).count();
+        let floor = 60 * (300 / limit as u64);
+        eprintln!(
+            "{kind:?} {limit}: {refused} of 300 met a 429, {} pauses, {:?} of {floor} s",
+            ran.paused(),
+            ran.elapsed
+        );
+        assert!(refused > 0, "{kind:?} {limit}: the test tests nothing");
+        assert!(ran.elapsed.as_secs() < 2 * floor, "{kind:?} {limit}: {:?}", ran.elapsed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_rate_limit_the_time_that_is_shown_is_the_time_that_it_takes() {
+    let faults = vec!["C-050=rate_limit:1".parse().unwrap()];
+    let bench = Bench::new(Config { faults, ..window(Window::Fixed) }).app("hr", "cli_hr", AppKind::Custom);
+    let ran = bench.drops("hr", None, &codes(400)).run().await;
+    ran.assert_all(OutcomeKind::Unsubscribed, 400);
+    let corrected = ran.events.iter().find_map(|event| match event {
+        Event::Paused { remaining, .. } => Some(remaining.as_secs_f64()),
+        _ => None,
+    });
+    let limited = ran.unsubscribes().find(|call| call.status == 429).unwrap().at;
+    let last = ran.unsubscribes().map(|call| call.at).max().unwrap();
+    let (took, corrected) = ((last - limited).as_secs_f64(), corrected.unwrap());
+    assert!((took - corrected).abs() <= 0.05 * took, "{took} s, {corrected} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lower_rate_is_kept() {
     let bench = Bench::new(window(Window::Sliding)).app("hr", "cli_hr", AppKind::Custom).rate("hr", 30);
     let ran = bench.drops("hr", None, &codes(100)).run().await;
@@ -73,16 +189,16 @@ async fn forty_tenants_take_as_long_as_one() {
     for tenants in [1, 40] {
         let mut bench = Bench::new(window(Window::Sliding)).app("isv", "cli_isv", AppKind::Store);
         for tenant in 0..tenants {
-            let codes: Vec<String> = (0..50).map(|number| format!("T-{tenant}-{number}")).collect();
+            let codes: Vec<String> = (0..150).map(|number| format!("T-{tenant}-{number}")).collect();
             bench = bench.drops("isv", Some(&format!("tenant-{tenant}")), &codes);
         }
         let ran = bench.run().await;
-        ran.assert_all(OutcomeKind::Unsubscribed, tenants * 50).assert_nothing_left();
+        ran.assert_all(OutcomeKind::Unsubscribed, tenants * 150).assert_nothing_left();
         assert!(ran.calls.iter().all(|call| call.status != 429));
         took.push(ran.elapsed.as_secs_f64());
     }
     eprintln!("one tenant {:.1} s, forty {:.1} s", took[0], took[1]);
-    assert!((took[1] - took[0]).abs() <= 1.0 + 0.05 * took[0], "{took:?}");
+    assert!((took[1] - took[0]).abs() <= 0.1 * took[0], "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,11 +313,12 @@ async fn after_a_rate_limit_it_pauses_and_goes_on_evenly() {
     let ran = hr(30, &["C-010=rate_limit:1"]).run().await;
     ran.assert_all(OutcomeKind::Unsubscribed, 30).assert_nothing_left();
     let limited = ran.unsubscribes().position(|call| call.status == 429).unwrap();
-    let after: Vec<Duration> = ran.unsubscribes().skip(limited).map(|call| call.at).collect();
-    assert!(after[1] - after[0] >= Duration::from_secs(1), "{after:?}");
+    let at = ran.unsubscribes().nth(limited).unwrap().at;
+    // What was in flight at the limit arrives with it.
+    let after: Vec<Duration> = ran.unsubscribes().map(|call| call.at).filter(|then| *then > at).collect();
+    assert!(after[0] - at >= Duration::from_secs(1), "{after:?}");
     let even = Duration::from_millis(600);
-    // What was in flight at the limit may still arrive; from the second call after the pause on, all is even.
-    let gaps: Vec<Duration> = after[2..].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let gaps: Vec<Duration> = after.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.iter().all(|gap| *gap >= even), "{gaps:?}");
     assert_eq!(ran.paused(), 1);
 }
@@ -330,15 +447,15 @@ async fn a_credential_that_is_refused_for_an_app_sends_nothing_at_all() {
 async fn a_signal_ends_a_run_within_its_grace() {
     for signal in [Signal::Interrupt, Signal::Terminate] {
         for fault in [None, Some("*=slow")] {
-            let config = Config { latency: "100ms".parse().unwrap(), ..Config::default() };
+            let config = Config { latency: "2s".parse().unwrap(), ..Config::default() };
             let faults = fault.iter().map(|fault| fault.parse().unwrap()).collect();
             let bench = Bench::new(Config { faults, ..config })
                 .app("hr", "cli_hr", AppKind::Custom)
                 .drops("hr", None, &codes(100))
-                .signal(Duration::from_millis(20_050), signal);
+                .signal(Duration::from_millis(9_050), signal);
             let ran = bench.run().await;
             let case = format!("{signal:?} {fault:?}");
-            assert!(ran.elapsed <= Duration::from_millis(25_100), "{case}: {:?}", ran.elapsed);
+            assert!(ran.elapsed <= Duration::from_millis(14_100), "{case}: {:?}", ran.elapsed);
             let exit = if signal == Signal::Interrupt { Exit::Interrupted } else { Exit::Terminated };
             assert_eq!((ran.report.exit(), ran.report.how), (exit, How::Interrupted), "{case}");
             assert_eq!(ran.report.settled.len() + ran.report.pending.len(), 100, "{case}");
@@ -346,7 +463,7 @@ async fn a_signal_ends_a_run_within_its_grace() {
             assert_eq!(unknown > 0, fault.is_some(), "{case}: {unknown}");
             assert!(unknown <= 8, "{case}: {unknown}");
             let last = ran.unsubscribes().last().unwrap().at;
-            assert!(last <= Duration::from_millis(20_200), "{case}: {last:?}");
+            assert!(last <= Duration::from_millis(11_000), "{case}: {last:?}");
         }
     }
 }
@@ -374,12 +491,15 @@ async fn a_signal_while_it_waits_after_a_rate_limit_leaves_nothing_unknown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_interrupted_is_finished_by_the_next() {
-    let mut bench = hr(60, &[]);
+    let config = Config { latency: "2s".parse().unwrap(), ..Config::default() };
+    let mut bench = Bench::new(config).app("hr", "cli_hr", AppKind::Custom).drops("hr", None, &codes(60));
     let reviewed = bench.plan().digest;
     let mut bench_signal = Some((Duration::from_secs(10), Signal::Terminate));
-    for _ in 0..2 {
+    for is_whole in [false, true] {
         bench.set_signal(bench_signal.take());
-        bench.run_reviewed(&reviewed).await;
+        let ran = bench.run_reviewed(&reviewed).await;
+        assert_eq!(ran.report.pending.is_empty(), is_whole);
+        assert!(!ran.report.settled.is_empty());
     }
     let plan = bench.plan();
     assert_eq!((plan.calls, plan.has_changes), (0, false));

@@ -105,13 +105,13 @@ impl Halt {
         !stopped.is_empty() && (is_stopped(None) || is_stopped(tenant_key))
     }
 
-    /// Waits for `wait`, or until the lane may not send any more; says whether it may.
-    pub async fn unless_held(
+    /// What `wait` comes to; none where the lane may not send any more, before or after.
+    pub async fn unless_held<T>(
         &self,
         app: &AppLabel,
         tenant_key: Option<&TenantKey>,
-        wait: impl Future<Output = ()>,
-    ) -> bool {
+        wait: impl Future<Output = T>,
+    ) -> Option<T> {
         let held = async {
             loop {
                 let changed = self.changed.notified();
@@ -126,8 +126,8 @@ impl Halt {
         };
         tokio::select! {
             biased;
-            () = held => false,
-            () = wait => !self.holds(app, tenant_key),
+            () = held => None,
+            came_to = wait => Some(came_to).filter(|_| !self.holds(app, tenant_key)),
         }
     }
 

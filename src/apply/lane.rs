@@ -1,81 +1,202 @@
-//! One app in one tenant: its calls, one after the other, each with its intent and its outcome.
+//! One app in one tenant: its calls, up to eight at a time, each with its intent and its outcome.
+//!
+//! The first call goes alone, and so does every next one until the platform has given a verdict: a wrong credential
+//! or a platform that is down costs one call, not eight.
 
-use std::cell::Cell;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::slice;
 
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep};
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, Notify, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
 
-use super::settle::settle;
-use super::{Call, Lane, Shared, settled, token_stop};
-use crate::failpoint;
-use crate::feishu::{Answer, Lost, Platform, StopReason, StopScope, Verdict};
-use crate::pace::Bucket;
-use crate::report::{Event, Stopped, Unrecorded};
+use super::send::send;
+use super::{Call, Lane, Shared, settled};
+use crate::feishu::Platform;
+use crate::pace::{IN_FLIGHT, Pace, Wait};
+use crate::report::{Event, Unrecorded};
+use crate::state::Record;
 use crate::state::record::{Intent, Outcome};
-use crate::state::{OutcomeKind, Record, Str};
 
-/// How often a call is sent that gets no verdict.
-const MAX_TRIES: u32 = 4;
+/// A lane that is being worked on, as its workers share it.
+pub(crate) struct Running<'a, P> {
+    pub lane: &'a Lane,
+    pub shared: &'a Shared<'a, P>,
+    /// Which of the run's lanes it is.
+    index: usize,
+    pace: RefCell<Pace>,
+    /// What has not been begun yet.
+    calls: RefCell<slice::Iter<'a, Call>>,
+    /// How many calls have been begun and have no outcome yet.
+    open: Cell<usize>,
+    /// Whether the platform's newest answer was a verdict.
+    has_verdict: Cell<bool>,
+    pub rate_limits: RateLimits,
+    /// Held by whoever is next to begin a call.
+    door: Mutex<()>,
+    /// Held by whoever is next to send one, for the first time or again.
+    turn: Mutex<()>,
+    /// A call was answered, or has its outcome.
+    changed: Notify,
+}
 
-/// The pause before the second try; it doubles.
-const BACK_OFF: Duration = Duration::from_secs(1);
+/// The rate limits that the platform has answered with, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimits {
+    in_row: Cell<u32>,
+    paused_at: Cell<Option<Instant>>,
+}
 
-/// After so many rate limits in a row waiting is no cure.
-const MAX_RATE_LIMITS: u32 = 10;
+impl RateLimits {
+    /// Counts the answer to a call that was sent then. None where it says nothing new: the call was under way when
+    /// the one before it was answered.
+    pub fn count(&self, sent_at: Instant) -> Option<u32> {
+        if self.paused_at.get().is_some_and(|paused_at| sent_at < paused_at) {
+            return None;
+        }
+        self.paused_at.set(Some(Instant::now()));
+        self.in_row.set(self.in_row.get() + 1);
+        Some(self.in_row.get())
+    }
 
-/// After so many unknown outcomes in a row the platform cannot be relied on.
-const MAX_UNKNOWNS: u32 = 5;
+    /// Notes an answer of another kind.
+    pub fn end(&self) {
+        self.in_row.set(0);
+    }
+}
 
-/// Why a call is unknown although its last try was refused.
-const LOST_BEFORE: &str = "an earlier try got no answer, so it may be gone";
+/// A call's right to a connection.
+pub(crate) type Connection<'a> = SemaphorePermit<'a>;
 
 /// An outcome that is not recorded yet, and the call it belongs to.
-type Unwritten = (Call, Outcome<'static>);
+type Unwritten<'a> = (&'a Call, Outcome<'static>);
 
-/// Makes the calls of a lane until they are done or the run is held. `finish` is kept at when it will be through.
-pub(crate) async fn run<P: Platform>(
-    lane: Lane,
-    mut bucket: Bucket,
-    finish: &Cell<Instant>,
-    shared: &Shared<'_, P>,
-) {
-    let (app, tenant) = (&lane.app.label, lane.tenant_key.as_ref());
-    let mut streaks = Streaks::default();
-    let mut unwritten: Option<Unwritten> = None;
-    let mut calls = lane.calls.iter();
-    for (position, call) in calls.by_ref().enumerate() {
-        let left = (lane.calls.len() - position) as u64;
-        finish.set(Instant::now() + bucket.remaining(left));
-        let mut may_send = !shared.halt.holds(app, tenant);
+/// Makes the calls of a lane until they are done or the run is held.
+pub(crate) async fn run<P: Platform>(lane: &Lane, index: usize, pace: Pace, shared: &Shared<'_, P>) {
+    let running = Running {
+        lane,
+        shared,
+        index,
+        pace: RefCell::new(pace),
+        calls: RefCell::new(lane.calls.iter()),
+        open: Cell::new(0),
+        has_verdict: Cell::new(false),
+        rate_limits: RateLimits::default(),
+        door: Mutex::new(()),
+        turn: Mutex::new(()),
+        changed: Notify::new(),
+    };
+    let workers = lane.calls.len().min(IN_FLIGHT);
+    join_all((0..workers).map(|_| work(&running))).await;
+    let rest = running.calls.take();
+    shared.report.borrow_mut().pending.extend(rest.map(|call| lane.key(call)));
+    shared.finish.set(index, Instant::now());
+}
+
+/// One worker: a call, and the next one.
+async fn work<'a, P: Platform>(running: &Running<'a, P>) {
+    let mut unwritten: Option<Unwritten<'a>> = None;
+    loop {
         // Where the next call may leave at once, the last outcome and the next intent share one sync.
-        if may_send && bucket.ready().now_or_never().is_none() {
-            if !write(&lane, unwritten.take(), None, shared).await {
-                may_send = false;
-            } else {
-                may_send = shared.halt.unless_held(app, tenant, bucket.ready()).await;
+        let mut next = running.next().now_or_never().flatten();
+        if next.is_none() {
+            if !write(running, unwritten.take(), None).await {
+                break;
             }
+            next = running.next().await;
         }
-        if !may_send || !write(&lane, unwritten.take(), Some(call), shared).await {
-            shared.report.borrow_mut().pending.push(lane.key(call));
+        let Some((call, connection)) = next else { break };
+        if !write(running, unwritten.take(), Some(call)).await {
+            running.shared.report.borrow_mut().pending.push(running.lane.key(call));
             break;
         }
-        let outcome = send(&lane, call, &mut bucket, &mut streaks, finish, left, shared).await;
-        unwritten = Some((call.clone(), outcome));
+        // On the heap, so that a worker that waits is small: there may be thousands of lanes.
+        let outcome = Box::pin(send(running, call, connection)).await;
+        running.open.set(running.open.get() - 1);
+        running.changed.notify_waiters();
+        running.foresee(0);
+        unwritten = Some((call, outcome));
     }
-    shared.report.borrow_mut().pending.extend(calls.map(|call| lane.key(call)));
-    finish.set(Instant::now());
-    write(&lane, unwritten, None, shared).await;
+    write(running, unwritten, None).await;
+}
+
+impl<'a, P> Running<'a, P> {
+    /// The next call, once it may leave; none where there is no more, or the run is held. Dropped while it waits,
+    /// it has taken nothing.
+    async fn next(&self) -> Option<(&'a Call, Connection<'a>)> {
+        let ready = async {
+            let _first_in_line = self.door.lock().await;
+            while self.open.get() >= self.most_open() {
+                self.changed.notified().await;
+            }
+            if self.calls.borrow().len() == 0 {
+                return None;
+            }
+            let connection = self.ready().await?;
+            let call = self.calls.borrow_mut().next()?;
+            self.open.set(self.open.get() + 1);
+            self.shared.unsent.set(self.shared.unsent.get().saturating_sub(1));
+            Some((call, connection))
+        };
+        self.unless_held(ready).await.flatten()
+    }
+
+    /// Waits until one more call may be sent, for the first time or again, and takes its connection.
+    pub async fn ready(&self) -> Option<Connection<'a>> {
+        let _first_in_line = self.turn.lock().await;
+        loop {
+            let connection = self.shared.connections.acquire().await.ok()?;
+            let taken = self.pace.borrow_mut().take();
+            let Err(wait) = taken else { return Some(connection) };
+            // Another lane can use it while this one waits.
+            drop(connection);
+            match wait {
+                Wait::Until(at) => sleep_until(at).await,
+                Wait::Answer => self.changed.notified().await,
+            }
+        }
+    }
+
+    /// Waits for something, unless the lane may not send any more.
+    pub async fn unless_held<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.shared.halt.unless_held(&self.lane.app.label, self.lane.tenant_key.as_ref(), wait).await
+    }
+
+    /// Notes that a call that was sent then has been answered now, or was given up.
+    pub fn answered(&self, sent_at: Instant) {
+        self.pace.borrow_mut().answered(sent_at.elapsed());
+        self.changed.notify_waiters();
+    }
+
+    /// Notes whether the platform can be relied on for more than one call at a time.
+    pub fn note_verdict(&self, has_verdict: bool) {
+        self.has_verdict.set(has_verdict);
+    }
+
+    /// Sends nothing for so long, and evenly from then on.
+    pub fn pause(&self, reset: std::time::Duration) {
+        self.pace.borrow_mut().pause(reset);
+        self.foresee(1);
+    }
+
+    fn most_open(&self) -> usize {
+        if self.has_verdict.get() { IN_FLIGHT } else { 1 }
+    }
+
+    /// Tells when the lane will be through; `again` calls have to be sent again besides those not begun.
+    fn foresee(&self, again: u64) {
+        let left = self.calls.borrow().len() as u64 + again;
+        let pace = self.pace.borrow();
+        let remaining = pace.remaining(left).max(pace.through_connections(self.shared.unsent.get()));
+        self.shared.finish.set(self.index, Instant::now() + remaining);
+    }
 }
 
 /// Records an outcome and the next intent in one batch, then tells the outcome. False where it cannot be recorded:
 /// then everything stops, and the outcome is kept for the report.
-async fn write<P>(
-    lane: &Lane,
-    unwritten: Option<Unwritten>,
-    next: Option<&Call>,
-    shared: &Shared<'_, P>,
-) -> bool {
+async fn write<P>(running: &Running<'_, P>, unwritten: Option<Unwritten<'_>>, next: Option<&Call>) -> bool {
+    let Running { lane, shared, .. } = running;
     let outcome = unwritten.as_ref().map(|(_, outcome)| Record::Outcome(outcome.clone()));
     let intent = next.map(|call| {
         Record::Intent(Intent {
@@ -91,13 +212,16 @@ async fn write<P>(
         return true;
     }
     let recorded = shared.recorder.record(records).await;
-    let told = unwritten.map(|(call, outcome)| settled(lane, &call, &outcome));
+    let told = unwritten.map(|(call, outcome)| settled(lane, call, &outcome));
     let mut report = shared.report.borrow_mut();
     match recorded {
         Ok(()) => {
             if let Some(settled) = told {
                 report.settled.push(settled.clone());
-                shared.tell(Event::Settled { settled: Box::new(settled), remaining: shared.remaining() });
+                shared.tell(Event::Settled {
+                    settled: Box::new(settled),
+                    remaining: shared.finish.remaining(),
+                });
             }
             true
         }
@@ -109,205 +233,5 @@ async fn write<P>(
             shared.halt.break_off();
             false
         }
-    }
-}
-
-/// What has happened in a row in this lane.
-#[derive(Debug, Default)]
-struct Streaks {
-    rate_limits: u32,
-}
-
-/// What the tries of one call have come to so far.
-struct Tries {
-    attempts: u32,
-    without_verdict: u32,
-    was_lost: bool,
-    has_new_token: bool,
-}
-
-/// Sends one call until it has an outcome. Its intent is durable; each try waits for the bucket.
-async fn send<P: Platform>(
-    lane: &Lane,
-    call: &Call,
-    bucket: &mut Bucket,
-    streaks: &mut Streaks,
-    finish: &Cell<Instant>,
-    left: u64,
-    shared: &Shared<'_, P>,
-) -> Outcome<'static> {
-    let (app, tenant) = (&lane.app.label, lane.tenant_key.as_ref());
-    let mut tries = Tries { attempts: 0, without_verdict: 0, was_lost: call.was_sent, has_new_token: false };
-    let end = |tries: &Tries, answer: &Answer, kind, reason: Option<String>| {
-        outcome(lane, call, tries.attempts, answer, kind, reason, shared)
-    };
-    loop {
-        tries.attempts += 1;
-        // Both are places to die in a test: the call is due, and it is done but not recorded.
-        let _ = failpoint::hit("send");
-        let sending = shared.client.unsubscribe(&lane.app, tenant, &call.approval_code);
-        let Some(answer) = shared.halt.within_grace(sending).await else {
-            shared.halt.note_cut_short();
-            let none = Answer::without_response(Verdict::Refused);
-            return end(
-                &tries,
-                &none,
-                OutcomeKind::Unknown,
-                Some("interrupted before the answer came".into()),
-            );
-        };
-        let _ = failpoint::hit("answered");
-        if !matches!(answer.verdict, Verdict::RateLimited { .. }) {
-            streaks.rate_limits = 0;
-        }
-        if let Some((kind, reason)) = settle(&answer.verdict, tries.was_lost, lane.believes_misses) {
-            shared.halt.end_unknowns(app);
-            // A refusal says nothing of an earlier try whose answer was lost: that one may have dropped it. An
-            // unknown code does: it was never there to be dropped.
-            if kind == OutcomeKind::Failed && tries.without_verdict > 0 {
-                return end(&tries, &answer, OutcomeKind::Unknown, Some(LOST_BEFORE.into()));
-            }
-            return end(&tries, &answer, kind, reason.map(Into::into));
-        }
-        let wait = match &answer.verdict {
-            Verdict::RateLimited { reset } => {
-                streaks.rate_limits += 1;
-                if streaks.rate_limits >= MAX_RATE_LIMITS {
-                    let says = format!("{MAX_RATE_LIMITS} rate limits in a row ({})", answer.facts());
-                    let hint = "somebody else spends the quota of this app and tenant; run the same command again when it is quiet";
-                    stop(lane, StopScope::Tenant, "rate_limit", says, hint, &answer, shared);
-                    return end(&tries, &answer, refused(&tries), None);
-                }
-                bucket.pause(*reset);
-                finish.set(Instant::now() + bucket.remaining(left));
-                shared.tell(Event::Paused {
-                    app: app.clone(),
-                    tenant_key: tenant.cloned(),
-                    pause: *reset,
-                    remaining: shared.remaining(),
-                });
-                Duration::ZERO
-            }
-            Verdict::NoVerdict(lost) => {
-                tries.was_lost = true;
-                tries.without_verdict += 1;
-                if tries.without_verdict >= MAX_TRIES {
-                    note_unknown(lane, lost, &answer, shared);
-                    return end(&tries, &answer, OutcomeKind::Unknown, Some(lost.to_string()));
-                }
-                BACK_OFF.saturating_mul(1 << (tries.without_verdict - 1).min(6))
-            }
-            Verdict::TokenRefused if !tries.has_new_token => {
-                tries.has_new_token = true;
-                match shared.halt.within_grace(shared.client.renew(&lane.app, tenant)).await {
-                    Some(Ok(())) => Duration::ZERO,
-                    Some(Err(error)) => {
-                        halt(token_stop(lane, &error), shared);
-                        return end(&tries, &answer, refused(&tries), Some(error.to_string()));
-                    }
-                    None => {
-                        shared.halt.note_cut_short();
-                        return end(&tries, &answer, refused(&tries), Some("interrupted".into()));
-                    }
-                }
-            }
-            Verdict::TokenRefused => {
-                stop_for(lane, StopScope::App, StopReason::Credential, &answer, shared);
-                return end(&tries, &answer, refused(&tries), Some("a new token was refused as well".into()));
-            }
-            Verdict::Stop(scope, reason) => {
-                stop_for(lane, *scope, *reason, &answer, shared);
-                return end(&tries, &answer, refused(&tries), Some(reason.to_string()));
-            }
-            // `settle` has taken care of these.
-            Verdict::Done | Verdict::AlreadyDone | Verdict::NotFound | Verdict::Refused => Duration::ZERO,
-        };
-        let ready = async {
-            sleep(wait).await;
-            bucket.ready().await;
-        };
-        if !shared.halt.unless_held(app, tenant, ready).await {
-            shared.halt.note_cut_short();
-            return end(
-                &tries,
-                &answer,
-                refused(&tries),
-                Some("the run ended before it could be sent again".into()),
-            );
-        }
-    }
-}
-
-/// The outcome of a call that is not sent again after an answer that says it did not take effect.
-fn refused(tries: &Tries) -> OutcomeKind {
-    if tries.without_verdict > 0 { OutcomeKind::Unknown } else { OutcomeKind::Failed }
-}
-
-fn outcome<P>(
-    lane: &Lane,
-    call: &Call,
-    attempts: u32,
-    answer: &Answer,
-    kind: OutcomeKind,
-    reason: Option<String>,
-    shared: &Shared<'_, P>,
-) -> Outcome<'static> {
-    Outcome {
-        at: (shared.now)(),
-        run: shared.run,
-        app: lane.app.label.clone(),
-        tenant_key: lane.tenant_key.clone(),
-        approval_code: call.approval_code.clone(),
-        kind,
-        code: answer.code,
-        msg: answer.msg.clone().map(Str::from),
-        log_id: answer.log_id.clone().map(Str::from),
-        http_status: answer.http_status,
-        attempts,
-        reason: reason.map(Str::from),
-    }
-}
-
-fn note_unknown<P>(lane: &Lane, lost: &Lost, answer: &Answer, shared: &Shared<'_, P>) {
-    if shared.halt.count_unknown(&lane.app.label) >= MAX_UNKNOWNS {
-        let says = format!("{MAX_UNKNOWNS} calls in a row without a verdict; the last: {lost}");
-        let hint = "once the platform answers again, run the same command again: it settles what is unknown";
-        stop(lane, StopScope::App, "unknowns", says, hint, answer, shared);
-    }
-}
-
-fn stop_for<P>(lane: &Lane, scope: StopScope, reason: StopReason, answer: &Answer, shared: &Shared<'_, P>) {
-    let says = format!("{reason} ({})", answer.facts());
-    stop(lane, scope, reason.as_str(), says, reason.hint(), answer, shared);
-}
-
-fn stop<P>(
-    lane: &Lane,
-    scope: StopScope,
-    reason: &'static str,
-    says: String,
-    hint: &str,
-    answer: &Answer,
-    shared: &Shared<'_, P>,
-) {
-    let tenant_key = match scope {
-        StopScope::App => None,
-        StopScope::Tenant => lane.tenant_key.clone(),
-    };
-    let stopped = Stopped {
-        app: lane.app.label.clone(),
-        tenant_key,
-        reason,
-        says,
-        hint: hint.into(),
-        troubleshooter: answer.troubleshooter.clone(),
-    };
-    halt(stopped, shared);
-}
-
-fn halt<P>(stopped: Stopped, shared: &Shared<'_, P>) {
-    if shared.halt.stop(&stopped) {
-        shared.tell(Event::Stopped(Box::new(stopped.clone())));
-        shared.report.borrow_mut().stopped.push(stopped);
     }
 }

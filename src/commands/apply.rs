@@ -18,12 +18,13 @@ use crate::credentials::{self, Credential, Need};
 use crate::error::{Exit, Failure};
 use crate::feishu::{self, Client, Http};
 use crate::manifest::Manifest;
+use crate::pace::Rate;
 use crate::plan::review::{Agreement, agreement, check_place};
 use crate::plan::{Plan, Update};
 use crate::render;
 use crate::report::{Report, Signal};
 use crate::state::record::{Bind, By, Forget, Update as UpdateRecord};
-use crate::state::{Ledger, Override, OverrideFlag, Reading, Str};
+use crate::state::{Ledger, Override, OverrideFlag, Reading, State, Str};
 use crate::subscription::{AppLabel, TenantKey};
 use crate::workspace::{author, now};
 
@@ -65,7 +66,15 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     let credentials = credentials(&plan, &manifest)?;
     // A plan that is resumed is still the one that was reviewed: its runs carry the reviewed digest.
     let plan_digest = digest.cloned().unwrap_or_else(|| plan.digest.clone());
-    let work = work(&plan, &manifest, overrides, plan_digest.clone(), &args.allow_misses, &credentials)?;
+    let work = work(
+        &plan,
+        &manifest,
+        overrides,
+        plan_digest.clone(),
+        &args.allow_misses,
+        &credentials,
+        &reading.state,
+    )?;
     // Two lines a call, and the first and the last of the run: a full disk is found before the first call.
     let calls: usize = work.lanes.iter().map(|lane| lane.calls.len()).sum();
     if calls > 0 {
@@ -209,6 +218,7 @@ fn work(
     plan_digest: String,
     allow_misses: &[AppLabel],
     credentials: &BTreeMap<AppLabel, Credential>,
+    state: &State,
 ) -> Result<Work, Failure> {
     let by = author("apply", &env);
     let mut binds = Vec::new();
@@ -252,7 +262,7 @@ fn work(
         binds,
         updates,
         forgets: forgets.collect(),
-        lanes: lanes(plan, manifest, allow_misses, credentials)?,
+        lanes: lanes(plan, manifest, allow_misses, credentials, state)?,
         unsettled: plan.unsettled(),
     })
 }
@@ -262,7 +272,9 @@ fn lanes(
     manifest: &Manifest,
     allow_misses: &[AppLabel],
     credentials: &BTreeMap<AppLabel, Credential>,
+    state: &State,
 ) -> Result<Vec<Lane>, Failure> {
+    let mut sent_before = state.calls_of_last_minute(now());
     let mut apps: BTreeMap<&AppLabel, Rc<feishu::App>> = BTreeMap::new();
     let mut lanes: BTreeMap<(&AppLabel, Option<&TenantKey>), Lane> = BTreeMap::new();
     for call in plan.planned_calls() {
@@ -285,7 +297,11 @@ fn lanes(
         let lane = lanes.entry((call.app, call.tenant_key)).or_insert_with(|| Lane {
             app: Rc::clone(app),
             tenant_key: call.tenant_key.cloned(),
-            rate_per_minute: section.rate_per_minute,
+            rate: Rate::PerMinute(section.rate_per_minute),
+            sent_before: state
+                .app_of(&section.identity)
+                .and_then(|(index, _)| sent_before.remove(&(index, call.tenant_key)))
+                .unwrap_or_default(),
             believes_misses: credential.proves_app() || allow_misses.contains(call.app),
             calls: Vec::new(),
         });

@@ -1,75 +1,142 @@
-//! How long calls take at a pace: the bucket's arithmetic, without a clock.
+//! How long calls take at a pace: its arithmetic, without a clock.
 
-use std::num::NonZeroU32;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The platform's own limit for one app in one tenant.
-const MAX_RATE: u32 = 100;
-/// Calls that may leave at once at the full rate: a first answer soon, for few calls no wait at all.
-const FULL_RATE_BURST: NonZeroU32 = match NonZeroU32::new(5) {
-    Some(burst) => burst,
-    None => NonZeroU32::MIN,
-};
-/// What is left of the full rate for the even stream, once a burst may come on top.
-const FULL_RATE_STREAM: u32 = MAX_RATE - FULL_RATE_BURST.get();
-/// A minute and the clocks' disagreement about it.
-const WINDOW: Duration = Duration::from_millis(60_500);
+use super::bucket;
+use super::slots::HELD;
+use super::{CONNECTIONS, IN_FLIGHT, MAX_RATE};
 
-/// A burst, and then one call every interval.
-///
-/// In any stretch of 60 s at most `burst + ⌊60 s / interval⌋` calls leave, which is within the rate by choice of
-/// the two: 5 + 94 at 100 a minute, 1 + (r − 1) at a lower rate r.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rhythm {
-    pub(super) burst: NonZeroU32,
+/// How long a call is taken to be under way before one was: what the platform's answers take across a continent.
+pub(super) const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+/// How calls follow each other where no slot is missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flow {
+    /// How long each is under way.
+    pub(super) round_trip: Duration,
+    /// How far the bucket keeps them apart.
     pub(super) interval: Duration,
 }
 
-impl Rhythm {
-    /// The rhythm of a fresh lane. A rate beyond the platform's own is that one; 0 is 1.
-    pub(super) fn fresh(rate_per_minute: u32) -> Self {
+/// The calls ahead, from now on.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// In how long each slot will be free, in order; none where slots are no limit.
+    free: VecDeque<Duration>,
+    /// When the next call may leave.
+    next: Duration,
+    flow: Flow,
+}
+
+impl Course {
+    pub(super) fn new(free: VecDeque<Duration>, first: Duration, flow: Flow) -> Self {
+        // However the bucket spaces them, no more than so many are under way at once.
+        let apart = flow.round_trip / IN_FLIGHT as u32;
+        Self { free, next: first, flow: Flow { interval: flow.interval.max(apart), ..flow } }
+    }
+
+    pub(super) fn unlimited(flow: Flow) -> Self {
+        Self::new(VecDeque::new(), Duration::ZERO, flow)
+    }
+
+    /// The calls of a lane that has sent nothing yet.
+    fn fresh(rate_per_minute: u32) -> Self {
         let rate = rate_per_minute.clamp(1, MAX_RATE);
-        let (burst, stream) =
-            if rate == MAX_RATE { (FULL_RATE_BURST, FULL_RATE_STREAM) } else { (NonZeroU32::MIN, rate) };
-        Self { burst, interval: WINDOW / stream.max(1) }
+        let free = std::iter::repeat_n(Duration::ZERO, rate as usize).collect();
+        let interval = bucket::interval(rate);
+        Self::new(free, Duration::ZERO, Flow { round_trip: ROUND_TRIP, interval })
     }
 
-    /// The same interval, without a burst.
-    pub(super) fn even(self) -> Self {
-        Self { burst: NonZeroU32::MIN, ..self }
+    /// When the last of so many calls will be answered; zero for none.
+    pub(super) fn end(mut self, calls: u64) -> Duration {
+        if calls == 0 {
+            return Duration::ZERO;
+        }
+        let slots = self.free.len() as u64;
+        if slots == 0 {
+            return times(self.flow.interval, calls - 1) + self.flow.round_trip;
+        }
+        // Once every slot has had its turn, each turn repeats the one before, a period later.
+        let held = HELD.saturating_add(self.flow.round_trip);
+        let period = held.max(times(self.flow.interval, slots));
+        let first = calls.min(slots);
+        let turns = (calls - first) / slots;
+        let last = self.send(first);
+        let last = if (calls - first) % slots > 0 { self.send((calls - first) % slots) } else { last };
+        last.saturating_add(times(period, turns)).saturating_add(self.flow.round_trip)
     }
 
-    /// From the first call's sending to the last one's, when nothing else holds them up.
-    pub(super) fn duration(self, calls: u64) -> Duration {
-        self.stretch(calls.saturating_sub(self.burst.get().into()))
-    }
-
-    /// That many intervals; about 584 years at most.
-    pub(super) fn stretch(self, intervals: u64) -> Duration {
-        let nanos = self.interval.as_nanos().saturating_mul(intervals.into());
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    /// Sends so many calls; when the last of them leaves.
+    fn send(&mut self, calls: u64) -> Duration {
+        let mut last = self.next;
+        for _ in 0..calls {
+            let free = self.free.pop_front().unwrap_or_default();
+            last = self.next.max(free);
+            self.free.push_back(last.saturating_add(HELD).saturating_add(self.flow.round_trip));
+            self.next = last.saturating_add(self.flow.interval);
+        }
+        last
     }
 }
 
-/// How long the calls of all lanes take: what the slowest one takes, since lanes run side by side. Each lane is
-/// how many calls it has, and its rate per minute. The platform's own time to answer comes on top.
+/// About 584 years at most.
+pub(super) fn times(duration: Duration, count: u64) -> Duration {
+    let nanos = duration.as_nanos().saturating_mul(count.into());
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// How long so many calls of all lanes take where connections are the limit.
+pub(super) fn through_connections(calls: u64, round_trip: Duration) -> Duration {
+    times(round_trip, calls) / CONNECTIONS as u32
+}
+
+/// How long the calls of all lanes take: what the slowest one takes, since lanes run side by side, if each call is
+/// answered within a tenth of a second. Each lane is how many calls it has, and its rate per minute.
 pub fn estimate(lanes: impl IntoIterator<Item = (u64, u32)>) -> Duration {
-    lanes.into_iter().map(|(calls, rate)| Rhythm::fresh(rate).duration(calls)).max().unwrap_or_default()
+    let (mut calls, mut slowest) = (0_u64, Duration::ZERO);
+    for (of_lane, rate) in lanes {
+        calls = calls.saturating_add(of_lane);
+        slowest = slowest.max(Course::fresh(rate).end(of_lane));
+    }
+    slowest.max(through_connections(calls, ROUND_TRIP))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn seconds(lanes: &[(u64, u32)]) -> f64 {
+        estimate(lanes.iter().copied()).as_secs_f64()
+    }
+
     #[test]
-    fn the_slowest_lane_decides() {
-        assert_eq!(estimate([]), Duration::ZERO);
-        assert_eq!(estimate([(0, 100), (5, 100), (1, 1)]), Duration::ZERO);
-        assert_eq!(estimate([(2, 1)]), Duration::from_millis(60_500));
-        assert_eq!(estimate([(100, 100)]), Rhythm::fresh(100).interval * 95);
-        assert_eq!(estimate([(1000, 100), (10, 60), (11, 1)]).as_secs(), 633);
-        assert_eq!(estimate([(u64::MAX, 1)]), Duration::from_nanos(u64::MAX));
-        assert_eq!(estimate([(61, 0)]), estimate([(61, 1)]));
-        assert_eq!(estimate([(61, u32::MAX)]), estimate([(61, 100)]));
+    fn a_minute_is_waited_for_whenever_the_quota_is_used_up() {
+        for (calls, expected) in
+            [(0, 0.0), (1, 0.1), (100, 1.3), (101, 60.3), (200, 61.5), (1000, 542.7), (10_000, 5956.2)]
+        {
+            let estimated = seconds(&[(calls, 100)]);
+            assert!((estimated - expected).abs() < 0.1, "{calls}: {estimated}");
+        }
+    }
+
+    #[test]
+    fn a_lower_rate_is_even() {
+        for (calls, rate, expected) in [(31, 30, 60.6), (100, 50, 119.9), (2, 1, 60.6), (1000, 1, 60_439.6)] {
+            let estimated = seconds(&[(calls, rate)]);
+            assert!((estimated - expected).abs() < 0.1 + expected * 0.001, "{calls} at {rate}: {estimated}");
+        }
+    }
+
+    #[test]
+    fn the_slowest_lane_decides_until_the_connections_do() {
+        assert_eq!(seconds(&[]), 0.0);
+        assert_eq!(seconds(&[(1000, 100), (10, 60), (1, 1)]), seconds(&[(1000, 100)]));
+        assert_eq!(seconds(&[(61, 0)]), seconds(&[(61, 1)]));
+        assert_eq!(seconds(&[(61, u32::MAX)]), seconds(&[(61, 100)]));
+        assert!(estimate([(u64::MAX, 1)]) >= Duration::from_nanos(u64::MAX));
+        // Ten thousand tenants with a hundred calls each, 128 at a time.
+        let estimated = estimate(std::iter::repeat_n((100, 100), 10_000)).as_secs();
+        assert_eq!(estimated, 1_000_000 / 10 / 128);
     }
 }

@@ -1,13 +1,14 @@
 //! How each record changes what the ledger adds up to. Pure: no I/O, no clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use indexmap::IndexMap;
 use uuid::Uuid;
 
 use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Snapshot, Track, Update};
 use super::sum::{
-    AppIndex, BoundApp, Id, IdRef, LastOutcome, OpenIntent, RunFacts, State, Status, Subscription,
+    Answered, AppIndex, BoundApp, Id, IdRef, LastOutcome, MINUTE, OpenIntent, RunFacts, State, Status,
+    Subscription,
 };
 use super::words::{By, OutcomeKind};
 use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, TenantKey};
@@ -37,6 +38,7 @@ impl State {
             labels: HashMap::new(),
             subscriptions: IndexMap::new(),
             runs: IndexMap::new(),
+            answered: VecDeque::new(),
         }
     }
 
@@ -189,7 +191,8 @@ impl State {
             reason,
         } = outcome;
         self.known_run(&run)?;
-        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "outcome")?;
+        let (index, subscription) =
+            self.tracked_full_mut(&app, tenant_key.as_ref(), &approval_code, "outcome")?;
         if subscription.own_intent.as_ref().is_none_or(|intent| intent.run != run) {
             return Err(impossible(format!("an outcome of {app}/{approval_code} without its intent")));
         }
@@ -221,7 +224,16 @@ impl State {
             reason: reason.map(|reason| reason.into_string()),
         });
         self.written_at = at;
+        self.answered(Answered { at, subscription: index, calls: attempts }, at);
         Ok(())
+    }
+
+    /// Keeps what was called in the minute before the newest record: the quota may still count it.
+    fn answered(&mut self, answered: Answered, now: jiff::Timestamp) {
+        while self.answered.front().is_some_and(|first| now.duration_since(first.at) > MINUTE) {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(answered);
     }
 
     fn end(&mut self, end: End) -> Result<(), Impossible> {
@@ -271,6 +283,8 @@ impl State {
             own_intent,
             last_run,
         };
+        let last = subscription.outcome.as_ref().map(|outcome| (outcome.at, outcome.attempts));
+        let index = self.subscriptions.len();
         match self.subscriptions.entry(Id { app, tenant_key, approval_code }) {
             indexmap::map::Entry::Vacant(entry) => entry.insert(subscription),
             indexmap::map::Entry::Occupied(entry) => {
@@ -278,6 +292,9 @@ impl State {
                 return Err(impossible(format!("a snapshot of {label}/{code}, which is known already")));
             }
         };
+        if let Some((answered_at, calls)) = last.filter(|(last, _)| at.duration_since(*last) <= MINUTE) {
+            self.answered(Answered { at: answered_at, subscription: index, calls }, at);
+        }
         // Whoever compacted the ledger wrote it, whatever runs it quotes.
         self.written(at, self.begun_by.clone());
         Ok(())
@@ -313,10 +330,21 @@ impl State {
         approval_code: &ApprovalCode,
         op: &str,
     ) -> Result<&mut Subscription, Impossible> {
+        self.tracked_full_mut(label, tenant_key, approval_code, op).map(|(_, subscription)| subscription)
+    }
+
+    fn tracked_full_mut(
+        &mut self,
+        label: &AppLabel,
+        tenant_key: Option<&TenantKey>,
+        approval_code: &ApprovalCode,
+        op: &str,
+    ) -> Result<(usize, &mut Subscription), Impossible> {
         let app = self.labelled(label, op, approval_code)?;
         self.subscriptions
-            .get_mut(&IdRef { app, tenant_key, approval_code })
-            .filter(|subscription| subscription.is_tracked())
+            .get_full_mut(&IdRef { app, tenant_key, approval_code })
+            .map(|(index, _, subscription)| (index, subscription))
+            .filter(|(_, subscription)| subscription.is_tracked())
             .ok_or_else(|| {
                 impossible(format!("`{op}` of {label}/{approval_code}, which is not tracked there"))
             })

@@ -15,7 +15,7 @@ use larksub::apply::{self, Lane, Stop, Work};
 use larksub::credentials::{Credential, SecretSource};
 use larksub::feishu::{App, Client, NoAnswer, Platform, Request, Response};
 use larksub::manifest::{Manifest, Source, parse};
-use larksub::pace;
+use larksub::pace::{self, Rate};
 use larksub::plan::review::{Agreement, agreement};
 use larksub::plan::{self, Plan};
 use larksub::report::{Event, Report, Settled, Signal};
@@ -83,6 +83,10 @@ pub struct Ran {
     pub estimate: Duration,
     /// What is left to do.
     pub plan: Plan,
+    /// How many lines the ledger has grown by; each of them cost a sync.
+    pub lines: u64,
+    /// The most calls that were under way at once, in any run so far.
+    pub most_at_once: usize,
 }
 
 impl Bench {
@@ -199,6 +203,8 @@ impl Bench {
             ledger: self.state_path(),
             read: RefCell::new(Seen::default()),
             sent: Cell::new(0),
+            in_flight: Cell::new(0),
+            most_at_once: Cell::new(0),
             breaks: self.breaks,
         };
         self.client = Some(Client::new(witness));
@@ -235,6 +241,8 @@ impl Bench {
     fn work(&self, plan: &Plan, digest: &str) -> Work {
         let mut apps: BTreeMap<&str, Rc<App>> = BTreeMap::new();
         let mut lanes: Vec<Lane> = Vec::new();
+        let state = read_file(&self.state_path()).unwrap().state;
+        let mut sent_before = state.calls_of_last_minute(now());
         for call in plan.planned_calls() {
             let section = &self.apps[call.app.as_str()];
             let app = apps.entry(call.app.as_str()).or_insert_with(|| {
@@ -252,7 +260,11 @@ impl Bench {
                 lanes.push(Lane {
                     app: Rc::clone(app),
                     tenant_key: call.tenant_key.cloned(),
-                    rate_per_minute: section.rate_per_minute,
+                    rate: Rate::PerMinute(section.rate_per_minute),
+                    sent_before: state
+                        .app_labelled(call.app)
+                        .and_then(|(index, _)| sent_before.remove(&(index, call.tenant_key)))
+                        .unwrap_or_default(),
                     believes_misses: section.believes_misses,
                     calls: Vec::new(),
                 });
@@ -300,10 +312,14 @@ impl Bench {
     pub async fn run_reviewed(&mut self, digest: &str) -> Ran {
         let plan = self.plan();
         let work = self.work(&plan, digest);
-        let loads: Vec<(u64, u32)> =
-            work.lanes.iter().map(|lane| (lane.calls.len() as u64, lane.rate_per_minute)).collect();
+        let loads: Vec<(u64, u32)> = work
+            .lanes
+            .iter()
+            .map(|lane| (lane.calls.len() as u64, self.apps[lane.app.label.as_str()].rate_per_minute))
+            .collect();
         let client = self.client.as_ref().unwrap();
         client.platform().look();
+        let lines_before = read_file(&self.state_path()).unwrap().lines.count();
         let calls_before = client.platform().memory.calls().len();
         let (ledger, _, _) =
             Ledger::open(&self.state_path(), Locking { wait: Duration::ZERO, trusts_network: false })
@@ -328,8 +344,11 @@ impl Bench {
         while let Ok(event) = received.try_recv() {
             told.push(event);
         }
-        let ran =
-            Ran { report, events: told, calls, elapsed, estimate: pace::estimate(loads), plan: self.plan() };
+        let lines = read_file(&self.state_path()).unwrap().lines.count() - lines_before;
+        let most_at_once = client.platform().most_at_once.get();
+        let estimate = pace::estimate(loads);
+        let after = self.plan();
+        let ran = Ran { report, events: told, calls, elapsed, estimate, plan: after, lines, most_at_once };
         self.check(&plan, &ran);
         ran
     }
@@ -454,6 +473,8 @@ pub struct Witness {
     ledger: PathBuf,
     read: RefCell<Seen>,
     sent: Cell<usize>,
+    in_flight: Cell<usize>,
+    most_at_once: Cell<usize>,
     breaks: Option<Breaks>,
 }
 
@@ -501,7 +522,13 @@ impl Witness {
                     }
                     _ => continue,
                 };
-                *seen.intents.entry(key).or_default() += step;
+                let open = seen.intents.get(&key).copied().unwrap_or(0) + step;
+                // Only what is open is kept: every call looks through it.
+                if open == 0 {
+                    seen.intents.remove(&key);
+                } else {
+                    seen.intents.insert(key, open);
+                }
             }
         }
     }
@@ -523,6 +550,10 @@ impl Platform for Witness {
                 how(&self.ledger);
             }
         }
-        self.memory.send(base_url, request).await
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.most_at_once.set(self.most_at_once.get().max(self.in_flight.get()));
+        let answer = self.memory.send(base_url, request).await;
+        self.in_flight.set(self.in_flight.get() - 1);
+        answer
     }
 }
