@@ -126,20 +126,21 @@ impl<'a, P> Running<'a, P> {
     /// it has taken nothing.
     async fn next(&self) -> Option<(&'a Call, Connection<'a>)> {
         let ready = async {
-            let _first_in_line = self.door.lock().await;
+            let first_in_line = self.door.lock().await;
             while self.open.get() >= self.most_open() {
                 self.changed.notified().await;
             }
-            if self.calls.borrow().len() == 0 {
-                return None;
-            }
-            let connection = self.ready().await?;
-            let call = self.calls.borrow_mut().next()?;
-            self.open.set(self.open.get() + 1);
-            self.shared.unsent.set(self.shared.unsent.get().saturating_sub(1));
-            Some((call, connection))
+            // Whoever waits for a call that is not there waits for nothing.
+            let is_more = self.calls.borrow().len() > 0;
+            let connection = if is_more { self.ready().await } else { None };
+            connection.map(|connection| (first_in_line, connection))
         };
-        self.unless_held(ready).await.flatten()
+        // A call is taken from the rest only once nothing can keep it from being sent.
+        let (_first_in_line, connection) = self.unless_held(ready).await.flatten()?;
+        let call = self.calls.borrow_mut().next()?;
+        self.open.set(self.open.get() + 1);
+        self.shared.unsent.set(self.shared.unsent.get().saturating_sub(1));
+        Some((call, connection))
     }
 
     /// Waits until one more call may be sent, for the first time or again, and takes its connection.

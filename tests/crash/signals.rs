@@ -14,7 +14,7 @@ fn platform(latency: &str) -> Config {
     Config { latency: latency.parse().unwrap(), ..swift_platform() }
 }
 
-/// The first calls of two lanes are done, and answered so late that nobody waits for it.
+/// The first calls of two lanes are done, and answered that late.
 fn late_platform(slow: Duration) -> Config {
     Config { faults: vec!["A-DROP=slow:2".parse().unwrap()], slow, ..swift_platform() }
 }
@@ -33,7 +33,7 @@ fn how(world: &World) -> Option<String> {
 #[test]
 fn a_signal_ends_a_run_after_the_calls_in_flight() {
     for (sent, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let world = World::new(platform("250ms"));
+        let world = World::new(late_platform(Duration::from_millis(700)));
         let child = begin(&mut world.larksub(&APPLY));
         until("a call arrives", || world.calls().iter().any(|key| key.starts_with("hr/")));
         signal(&child, sent);
@@ -110,7 +110,7 @@ fn orphaned(world: &World, is_ci: bool) {
 
 #[test]
 fn in_ci_no_orphan_goes_on_dropping() {
-    let world = World::new(platform("250ms"));
+    let world = World::new(late_platform(Duration::from_millis(700)));
     orphaned(&world, true);
     assert_eq!(how(&world).as_deref(), Some("interrupted"));
     assert!(world.calls().len() <= LANES + 1, "{:?}", world.calls());
