@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::plan::{compute, text};
-use super::progress::Progress;
+use super::progress::{Progress, TICK};
 use super::show::{json, read_plan};
 use super::{Context, env};
 use crate::apply::{self, Call, Lane, Stop, Work};
@@ -331,8 +331,15 @@ fn carry_out(context: &Context, args: &ApplyArgs, work: Work, ledger: Ledger) ->
             apply::run(work, &client, ledger, now, &events, Stop { signal: signals, parent }).await
         };
         let showing = async {
-            while let Some(event) = shown.recv().await {
-                progress.show(&event);
+            let mut tick = tokio::time::interval(TICK);
+            loop {
+                tokio::select! {
+                    event = shown.recv() => match event {
+                        Some(event) => progress.show(&event),
+                        None => return,
+                    },
+                    _ = tick.tick() => progress.tick(),
+                }
             }
         };
         let (report, ()) = tokio::join!(running, showing);

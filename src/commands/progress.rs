@@ -11,7 +11,10 @@ use crate::report::Event;
 use crate::text::shown;
 
 /// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// How often what is left is shown anew: a lane that has used up its quota is silent for a minute.
+pub const TICK: Duration = Duration::from_secs(1);
 
 /// The progress of one run.
 pub struct Progress<'a> {
@@ -20,6 +23,8 @@ pub struct Progress<'a> {
     calls: u64,
     done: u64,
     last_line: Instant,
+    /// When the run will be through.
+    end: Instant,
     prints_outcomes: bool,
 }
 
@@ -33,7 +38,8 @@ impl<'a> Progress<'a> {
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        Self { context, bar, calls: 0, done: 0, last_line: Instant::now(), prints_outcomes }
+        let now = Instant::now();
+        Self { context, bar, calls: 0, done: 0, last_line: now, end: now, prints_outcomes }
     }
 
     /// Shows one event.
@@ -63,11 +69,6 @@ impl<'a> Progress<'a> {
                 }
                 self.bar.set_position(self.done);
                 self.ahead(*remaining);
-                if self.last_line.elapsed() >= LINE_EVERY && self.done < self.calls {
-                    self.last_line = Instant::now();
-                    let left = time::estimate(remaining.as_secs_f64().ceil() as u64);
-                    self.line(&format!("{} of {} calls, {left} to go", self.done, self.calls));
-                }
             }
             Event::Paused { app, tenant_key, pause, remaining } => {
                 let tenant = tenant_key.as_ref().map_or(String::new(), |tenant| format!("/{tenant}"));
@@ -86,14 +87,32 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Shows what is left, whether anything happened or not.
+    pub fn tick(&mut self) {
+        if self.done >= self.calls {
+            return;
+        }
+        let left = self.left();
+        self.bar.set_message(shown(&left).into_owned());
+        if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            self.line(&format!("{} of {} calls, {left} to go", self.done, self.calls));
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(self) {
         self.bar.finish_and_clear();
     }
 
-    fn ahead(&self, remaining: Duration) {
-        let left = time::estimate(remaining.as_secs_f64().ceil() as u64);
-        self.bar.set_message(shown(&left).into_owned());
+    fn ahead(&mut self, remaining: Duration) {
+        self.end = Instant::now() + remaining;
+        self.bar.set_message(shown(&self.left()).into_owned());
+    }
+
+    fn left(&self) -> String {
+        let left = self.end.saturating_duration_since(Instant::now());
+        time::estimate(left.as_secs_f64().ceil() as u64)
     }
 
     fn line(&self, text: &str) {

@@ -62,8 +62,11 @@ impl Course {
         let period = held.max(times(self.flow.interval, slots));
         let first = calls.min(slots);
         let turns = (calls - first) / slots;
-        let last = self.send(first);
-        let last = if (calls - first) % slots > 0 { self.send((calls - first) % slots) } else { last };
+        let mut last = self.send(first);
+        let rest = (calls - first) % slots;
+        if rest > 0 {
+            last = self.send(rest);
+        }
         last.saturating_add(times(period, turns)).saturating_add(self.flow.round_trip)
     }
 

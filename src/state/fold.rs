@@ -1,14 +1,14 @@
 //! How each record changes what the ledger adds up to. Pure: no I/O, no clock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use indexmap::IndexMap;
 use uuid::Uuid;
 
+use super::minute::{Answered, LastMinute};
 use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Snapshot, Track, Update};
 use super::sum::{
-    Answered, AppIndex, BoundApp, Id, IdRef, LastOutcome, MINUTE, OpenIntent, RunFacts, State, Status,
-    Subscription,
+    AppIndex, BoundApp, Id, IdRef, LastOutcome, OpenIntent, RunFacts, State, Status, Subscription,
 };
 use super::words::{By, OutcomeKind};
 use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, TenantKey};
@@ -38,7 +38,7 @@ impl State {
             labels: HashMap::new(),
             subscriptions: IndexMap::new(),
             runs: IndexMap::new(),
-            answered: VecDeque::new(),
+            last_minute: LastMinute::default(),
         }
     }
 
@@ -224,16 +224,8 @@ impl State {
             reason: reason.map(|reason| reason.into_string()),
         });
         self.written_at = at;
-        self.answered(Answered { at, subscription: index, calls: attempts }, at);
+        self.last_minute.note(at, Answered { at, subscription: index, calls: attempts });
         Ok(())
-    }
-
-    /// Keeps what was called in the minute before the newest record: the quota may still count it.
-    fn answered(&mut self, answered: Answered, now: jiff::Timestamp) {
-        while self.answered.front().is_some_and(|first| now.duration_since(first.at) > MINUTE) {
-            self.answered.pop_front();
-        }
-        self.answered.push_back(answered);
     }
 
     fn end(&mut self, end: End) -> Result<(), Impossible> {
@@ -292,8 +284,8 @@ impl State {
                 return Err(impossible(format!("a snapshot of {label}/{code}, which is known already")));
             }
         };
-        if let Some((answered_at, calls)) = last.filter(|(last, _)| at.duration_since(*last) <= MINUTE) {
-            self.answered(Answered { at: answered_at, subscription: index, calls }, at);
+        if let Some((answered_at, calls)) = last {
+            self.last_minute.note(at, Answered { at: answered_at, subscription: index, calls });
         }
         // Whoever compacted the ledger wrote it, whatever runs it quotes.
         self.written(at, self.begun_by.clone());

@@ -1,6 +1,6 @@
 //! The state: an append-only ledger, and what it adds up to.
 //!
-//! [`record`], [`line`](mod@line), [`fold`], [`read`], [`history`], [`compact`] and [`salvage`] are pure; [`ledger`] and
+//! [`record`], [`line`](mod@line), [`fold`], [`minute`], [`read`], [`history`], [`compact`] and [`salvage`] are pure; [`ledger`] and
 //! [`disk`] are the disk.
 
 pub mod compact;
@@ -9,6 +9,7 @@ pub mod fold;
 pub mod history;
 pub mod ledger;
 pub mod line;
+pub mod minute;
 mod pieces;
 pub mod read;
 pub mod record;

@@ -1,13 +1,13 @@
 //! What the ledger's records add up to, and the questions that can be asked of it. Pure data.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::{Equivalent, IndexMap};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::minute::LastMinute;
 use super::words::{By, How, OutcomeKind, Override};
 use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
@@ -27,26 +27,8 @@ pub struct State {
     pub(super) labels: HashMap<AppLabel, AppIndex>,
     pub(super) subscriptions: IndexMap<Id, Subscription>,
     pub(super) runs: IndexMap<Uuid, RunFacts>,
-    /// The calls of the minute before the newest record.
-    pub(super) answered: VecDeque<Answered>,
+    pub(super) last_minute: LastMinute,
 }
-
-/// For how long the platform counts a call.
-pub(super) const MINUTE: SignedDuration = SignedDuration::from_secs(60);
-
-/// The calls that came to one outcome.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Answered {
-    /// When it was recorded: each of them was answered by then.
-    pub at: Timestamp,
-    /// Its position among the subscriptions.
-    pub subscription: usize,
-    /// How many there were.
-    pub calls: u32,
-}
-
-/// How long ago calls were made, by app and tenant.
-pub type Ages<'a> = BTreeMap<(AppIndex, Option<&'a TenantKey>), Vec<Duration>>;
 
 /// Names an app within one [`State`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -259,30 +241,6 @@ impl State {
             }
         }
         counts
-    }
-
-    /// How long ago each call was answered that the platform may still count at `now`, the wall clock's time; zero
-    /// where a clock has been set back. A call that was cut off by the death of its run may have been answered
-    /// after that: it counts as answered just now.
-    pub fn calls_of_last_minute(&self, now: Timestamp) -> Ages<'_> {
-        let mut ages: Ages<'_> = BTreeMap::new();
-        for Answered { at, subscription, calls } in &self.answered {
-            let age = now.duration_since(*at);
-            if let Some((id, _)) = self.subscriptions.get_index(*subscription).filter(|_| age < MINUTE) {
-                let age = Duration::try_from(age).unwrap_or_default();
-                let of_lane = ages.entry((id.app, id.tenant_key.as_ref())).or_default();
-                // No quota is larger, and what a ledger says may be any number.
-                of_lane.extend(std::iter::repeat_n(age, (*calls).min(100) as usize));
-            }
-        }
-        let cut_off = self.runs.last().filter(|(_, run)| run.end.is_none()).map(|(run, _)| run);
-        let is_cut_off = |intent: &OpenIntent| Some(&intent.run) == cut_off;
-        for (id, subscription) in &self.subscriptions {
-            if subscription.own_intent.as_ref().is_some_and(is_cut_off) {
-                ages.entry((id.app, id.tenant_key.as_ref())).or_default().push(Duration::ZERO);
-            }
-        }
-        ages
     }
 
     /// An apply of the past, or the present one.
