@@ -19,8 +19,9 @@ use crate::text::shown;
 /// # Errors
 /// Manifest or state are refused, or the plan cannot be saved.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
-    let (manifest, sources) = context.manifest()?;
-    let reading = context.state()?;
+    let (manifest, state) = context.manifest_and_state();
+    let (manifest, sources) = manifest?;
+    let reading = context.state(state)?;
     if let Some(path) = &args.out {
         refuse_inputs(context, &sources, path)?;
     }
