@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::merge::Row;
-use super::{Drop, Unknown, limits};
+use super::{Call, Drop, Unknown, limits};
 use crate::manifest::Manifest;
 use crate::state::{Override, OverrideFlag, State};
-use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+use crate::subscription::{AnyCase, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
 /// A rule, as it was measured on one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,10 +114,9 @@ pub fn measure(measured: &Measured<'_>) -> Vec<Guard> {
     guards
 }
 
-/// The keys of what will be called, unknowns included.
-pub(super) fn calls<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = SubscriptionKey> + 'a {
-    let unknowns = measured.unknowns.iter().filter(|unknown| !unknown.declared).map(Unknown::key);
-    unknowns.chain(measured.drops.iter().map(Drop::key))
+/// What will be called, unknowns included.
+pub(super) fn calls<'a>(measured: &Measured<'a>) -> impl Iterator<Item = Call<'a>> {
+    super::calls(measured.unknowns, measured.drops)
 }
 
 pub(super) fn refused(rule: Rule, says: String, remedy: String) -> Guard {
@@ -191,20 +190,24 @@ fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
         .collect()
 }
 
-fn letter_cases(measured: &Measured<'_>) -> Vec<Guard> {
-    type Folded<'a> = HashMap<(&'a AppLabel, Option<&'a TenantKey>, String), &'a ApprovalCode>;
-    let mut called = calls(measured).peekable();
-    if called.peek().is_none() {
+fn letter_cases<'a>(measured: &Measured<'a>) -> Vec<Guard> {
+    type Place<'a> = (&'a AppLabel, Option<&'a TenantKey>, AnyCase<'a>);
+    // Few of those that are declared are looked for, so what is called is hashed, and not all that is declared.
+    let place = |call: &Call<'a>| (call.app, call.tenant_key, AnyCase(call.approval_code));
+    let mut twins: HashMap<Place<'_>, Option<&ApprovalCode>> =
+        calls(measured).map(|call| (place(&call), None)).collect();
+    if twins.is_empty() {
         return Vec::new();
     }
-    let declared = measured.rows.iter().filter(|row| row.declared.is_some());
-    let folded: Folded<'_> = declared
-        .map(|row| ((row.label, row.tenant_key, row.approval_code.case_folded()), row.approval_code))
-        .collect();
+    for row in measured.rows.iter().filter(|row| row.declared.is_some()) {
+        if let Some(twin) = twins.get_mut(&(row.label, row.tenant_key, AnyCase(row.approval_code))) {
+            *twin = Some(row.approval_code);
+        }
+    }
     let mut guards = Vec::new();
-    for key in called {
-        let place = (&key.app, key.tenant_key.as_ref(), key.approval_code.case_folded());
-        let Some(code) = folded.get(&place) else { continue };
+    for call in calls(measured) {
+        let Some(Some(code)) = twins.get(&place(&call)) else { continue };
+        let key = call.key();
         let says =
             format!("{key} would be dropped, and `{code}` is declared: they differ only in letter case");
         let remedy = format!(
@@ -240,8 +243,9 @@ fn handovers(measured: &Measured<'_>) -> Vec<Guard> {
     }
     let allowed: HashSet<&str> = allowed(measured, OverrideFlag::AllowHandover).collect();
     let mut guards = Vec::new();
-    for key in called {
-        let Some(heir) = waiting.get(&key.approval_code) else { continue };
+    for call in called {
+        let Some(heir) = waiting.get(call.approval_code) else { continue };
+        let key = call.key();
         let says = format!("{key} would be dropped while {heir} is declared and not yet tracked");
         let remedy = format!(
             "subscribe {heir} and import it first, so that no event is missed; or allow it: --allow-handover {key}"
