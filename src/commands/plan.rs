@@ -45,7 +45,10 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
         let does = if plan.refused { "refuses it, too" } else { "does exactly this, or nothing" };
         context.note(&format!("saved: {path}; `larksub apply {path}` {does}"));
     }
-    Ok(exit(&plan, args.detailed_exitcode))
+    let exit = exit(&plan, args.detailed_exitcode);
+    // The process ends now; giving back a million texts one by one would only take its time.
+    std::mem::forget((manifest, sources, reading, plan));
+    Ok(exit)
 }
 
 /// The plan with its estimated time.

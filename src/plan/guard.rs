@@ -1,13 +1,13 @@
 //! The guards: rules that refuse a plan, each with its measured value, its limit and the way to allow it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::merge::Row;
 use super::{Call, Drop, Unknown, limits};
 use crate::manifest::Manifest;
-use crate::state::{Override, OverrideFlag, State};
+use crate::state::{AppIndex, Override, OverrideFlag, State};
 use crate::subscription::{AnyCase, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
 /// A rule, as it was measured on one plan.
@@ -93,6 +93,8 @@ pub struct Measured<'a> {
     pub manifest: &'a Manifest,
     /// The state, for its bindings and what is tracked.
     pub state: &'a State,
+    /// How many are tracked, by app.
+    pub tracked: &'a BTreeMap<AppIndex, u64>,
     /// Manifest and state side by side.
     pub rows: &'a [Row<'a>],
     /// The plan's drops.
@@ -168,11 +170,10 @@ fn wrong_apps(measured: &Measured<'_>) -> Vec<Guard> {
 
 fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
     let sections: HashSet<_> = measured.manifest.apps.values().map(|app| &app.identity).collect();
-    let tracked = measured.state.tracked_by_app();
     let missing = measured.state.apps().filter(|(_, app)| !sections.contains(&app.identity));
     // Where its label stands for another app in the manifest, that is the mistake, and said already.
     let missing = missing.filter(|(_, app)| !measured.manifest.apps.contains_key(&app.label));
-    let missing = missing.filter_map(|(index, app)| Some((app, *tracked.get(&index)?)));
+    let missing = missing.filter_map(|(index, app)| Some((app, *measured.tracked.get(&index)?)));
     missing
         .map(|(app, count)| Guard {
             app: Some(app.label.clone()),
@@ -192,14 +193,19 @@ fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
 
 fn letter_cases<'a>(measured: &Measured<'a>) -> Vec<Guard> {
     type Place<'a> = (&'a AppLabel, Option<&'a TenantKey>, AnyCase<'a>);
-    // Few of those that are declared are looked for, so what is called is hashed, and not all that is declared.
+    let declared = || measured.rows.iter().filter(|row| row.declared.is_some());
+    let has_small = |code: &ApprovalCode| code.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    // Two that differ in letter case have a small letter between them, and codes are mostly written without.
+    if !calls(measured).any(|call| has_small(call.approval_code))
+        && !declared().any(|row| has_small(row.approval_code))
+    {
+        return Vec::new();
+    }
+    // Little of what is declared is looked for, so what is called is hashed.
     let place = |call: &Call<'a>| (call.app, call.tenant_key, AnyCase(call.approval_code));
     let mut twins: HashMap<Place<'_>, Option<&ApprovalCode>> =
         calls(measured).map(|call| (place(&call), None)).collect();
-    if twins.is_empty() {
-        return Vec::new();
-    }
-    for row in measured.rows.iter().filter(|row| row.declared.is_some()) {
+    for row in declared() {
         if let Some(twin) = twins.get_mut(&(row.label, row.tenant_key, AnyCase(row.approval_code))) {
             *twin = Some(row.approval_code);
         }
