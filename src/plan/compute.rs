@@ -211,12 +211,7 @@ fn renames(manifest: &Manifest, state: &State) -> Vec<Update> {
     renamed.collect()
 }
 
-fn facts(
-    manifest: &Manifest,
-    state: &State,
-    tracked: &BTreeMap<AppIndex, u64>,
-    lines: &Lines,
-) -> Facts {
+fn facts(manifest: &Manifest, state: &State, tracked: &BTreeMap<AppIndex, u64>, lines: &Lines) -> Facts {
     let mut tenants = state.tracked_by_tenant();
     let apps = manifest.apps.iter().map(|(label, app)| {
         let index = state.app_of(&app.identity).map(|(index, _)| index);

@@ -49,7 +49,9 @@ fn apps(measured: &Measured<'_>, by_app: &BTreeMap<&AppLabel, u64>, total: u64) 
     let mut guards = Vec::new();
     for (&label, drops) in by_app {
         let app = measured.manifest.apps.get(label).and_then(|app| measured.state.app_of(&app.identity));
-        let Some(tracked) = app.and_then(|(index, _)| measured.tracked.get(&index).copied()) else { continue };
+        let Some(tracked) = app.and_then(|(index, _)| measured.tracked.get(&index).copied()) else {
+            continue;
+        };
         if tracked < PERCENT_FROM {
             continue;
         }
