@@ -429,3 +429,18 @@ fn manifests_as_people_write_them_are_read_in_pieces() {
         }
     }
 }
+
+#[test]
+fn what_collides_in_the_whole_is_not_read_in_pieces() {
+    let settings = "[apps.hr]\napp_id = \"cli_1\"\nbrand = \"feishu\"\n";
+    let entries = "[[apps.hr.subscriptions]]\napproval_code = \"C-1\"\n[[apps.hr.subscriptions]]\napproval_code = \"C-2\"\n";
+    for text in [
+        format!("{settings}subscriptions = []\n{entries}"),
+        format!("{entries}{settings}subscriptions = []\n"),
+        format!("{settings}{entries}{settings}"),
+    ] {
+        let sources = sources(&[&text]);
+        assert!(parse::in_whole(&sources).is_err(), "{text}");
+        assert!(parse::in_pieces(&sources, 2, 1).is_none(), "{text}");
+    }
+}
