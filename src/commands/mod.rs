@@ -16,6 +16,7 @@ pub mod validate;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -26,7 +27,7 @@ use crate::manifest::{self, Manifest, Source};
 use crate::render::{Layout, Paint};
 use crate::state::compact::is_overgrown;
 use crate::state::ledger::{Locking, read_file, refuse_newer};
-use crate::state::{Ledger, Reading};
+use crate::state::{Ledger, LedgerError, Reading};
 use crate::text::{is_unseen, shown};
 use crate::workspace::Workspace;
 
@@ -53,6 +54,13 @@ pub struct Screen {
     /// Colours, or none.
     pub paint: Paint,
 }
+
+/// A manifest with its texts, or why there is none.
+pub type ManifestReading = Result<(Manifest, Vec<Source>), Failure>;
+
+/// A state that was read, and of which nothing has been said yet.
+#[derive(Debug)]
+pub struct StateReading(Result<Reading, LedgerError>);
 
 /// How much is said beside the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,7 +232,7 @@ impl Context {
     ///
     /// # Errors
     /// It is missing, or has problems; all of them are drawn.
-    pub fn manifest(&self) -> Result<(Manifest, Vec<Source>), Failure> {
+    pub fn manifest(&self) -> ManifestReading {
         let sources = self.workspace.manifest_sources()?;
         self.detail(&format!("manifest: {}", shown(&self.workspace.manifest.display().to_string())));
         match manifest::parse(&sources) {
@@ -239,12 +247,28 @@ impl Context {
         }
     }
 
-    /// Reads the state without a lock, for what decides something.
+    /// Reads the manifest and, at the same time, the state without a lock, for what decides something. Of the state
+    /// nothing has been said yet: that is [`Context::state`]'s, once it is the state's turn.
+    pub fn manifest_and_state(&self) -> (ManifestReading, StateReading) {
+        let path = &self.workspace.state;
+        thread::scope(|scope| {
+            let state = thread::Builder::new().spawn_scoped(scope, || read_file(path));
+            let manifest = self.manifest();
+            let state = match state {
+                Ok(state) => state.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // A system that gives no more threads.
+                Err(_) => read_file(path),
+            };
+            (manifest, StateReading(state))
+        })
+    }
+
+    /// What was read of the state, for what decides something.
     ///
     /// # Errors
     /// It is missing, damaged, something else, or of a newer version.
-    pub fn state(&self) -> Result<Reading, Failure> {
-        let reading = self.state_of_any_version()?;
+    pub fn state(&self, StateReading(reading): StateReading) -> Result<Reading, Failure> {
+        let reading = self.told(reading?);
         Ok(refuse_newer(&self.workspace.state, reading)?)
     }
 
@@ -253,12 +277,15 @@ impl Context {
     /// # Errors
     /// It is missing, damaged or something else.
     pub fn state_of_any_version(&self) -> Result<Reading, Failure> {
-        let path = &self.workspace.state;
-        let reading = read_file(path)?;
-        self.detail(&format!("state: {}, line {}", shown(&path.display().to_string()), reading.state.serial));
+        Ok(self.told(read_file(&self.workspace.state)?))
+    }
+
+    fn told(&self, reading: Reading) -> Reading {
+        let path = shown(&self.workspace.state.display().to_string()).into_owned();
+        self.detail(&format!("state: {path}, line {}", reading.state.serial));
         self.note_tail(&reading);
         self.note_size(&reading);
-        Ok(reading)
+        reading
     }
 
     /// Opens the state for writing, waiting up to `wait` for another command.

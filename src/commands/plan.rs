@@ -19,8 +19,9 @@ use crate::text::shown;
 /// # Errors
 /// Manifest or state are refused, or the plan cannot be saved.
 pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
-    let (manifest, sources) = context.manifest()?;
-    let reading = context.state()?;
+    let (manifest, state) = context.manifest_and_state();
+    let (manifest, sources) = manifest?;
+    let reading = context.state(state)?;
     if let Some(path) = &args.out {
         refuse_inputs(context, &sources, path)?;
     }
@@ -44,7 +45,10 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
         let does = if plan.refused { "refuses it, too" } else { "does exactly this, or nothing" };
         context.note(&format!("saved: {path}; `larksub apply {path}` {does}"));
     }
-    Ok(exit(&plan, args.detailed_exitcode))
+    let exit = exit(&plan, args.detailed_exitcode);
+    // The process ends now; giving back a million texts one by one would only take its time.
+    std::mem::forget((manifest, sources, reading, plan));
+    Ok(exit)
 }
 
 /// The plan with its estimated time.

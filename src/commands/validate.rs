@@ -13,9 +13,9 @@ use crate::text::shown;
 /// # Errors
 /// Manifest or state are refused.
 pub fn run(context: &Context) -> Result<Exit, Failure> {
-    let manifest = context.manifest();
+    let (manifest, state) = context.manifest_and_state();
     // Both are looked at, so that one run tells everything.
-    let state = match context.state() {
+    let state = match context.state(state) {
         Ok(reading) => Some(reading.state),
         Err(_) if is_missing(context) => None,
         Err(failure) => {

@@ -1,12 +1,12 @@
 //! The rules that span entries, sections and files; and the draft as a manifest once they all hold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, RandomState};
 
 use super::draft::{AppDraft, Draft, Entry, Field, Says, Settings};
 use super::place::name;
 use super::{App, MAX_RATE_PER_MINUTE, Manifest, Policy, Problem, Removed, Span, Subscription, suggest};
-use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode};
+use crate::subscription::{AnyCase, AppIdentity, AppKind, AppLabel, ApprovalCode};
 
 /// Reports what is wrong between the parts of a draft.
 pub(super) fn draft(draft: &Draft, problems: &mut Vec<Problem>) {
@@ -101,48 +101,17 @@ fn tenants(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Proble
     }
 }
 
-/// A subscription's identity in its app, in which letter case does not count. It borrows, so that a hundred
-/// thousand entries cost no allocation each.
-#[derive(Clone, Copy)]
-struct Identity<'a> {
-    tenant: Option<&'a str>,
-    code: &'a str,
-}
-
-impl PartialEq for Identity<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.tenant == other.tenant && self.code.eq_ignore_ascii_case(other.code)
-    }
-}
-
-impl Eq for Identity<'_> {}
-
-impl Hash for Identity<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.tenant.hash(state);
-        // In one piece: hashing byte by byte costs several times as much. A code has 64 bytes at most.
-        let mut folded = [0_u8; 64];
-        let length = folded.iter_mut().zip(self.code.bytes()).fold(0, |length, (to, from)| {
-            *to = from.to_ascii_lowercase();
-            length + 1
-        });
-        folded.get(..length).unwrap_or_default().hash(state);
-    }
-}
+/// A subscription's identity in its app, in which letter case does not count.
+type Identity<'a> = (Option<&'a str>, AnyCase<'a>);
 
 fn repeated(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Problem>) {
     let is_store = kind(draft, app) == Some(AppKind::Store);
+    let identities = app.entries.iter().filter_map(|entry| Some((identity(entry, is_store)?, entry)));
+    if are_different(identities.clone().map(|(identity, _)| identity)) {
+        return;
+    }
     let mut seen: HashMap<Identity, &Entry> = HashMap::with_capacity(app.entries.len());
-    for entry in &app.entries {
-        let Field::Given(code, _) = &entry.approval_code else { continue };
-        let tenant = match &entry.tenant_key {
-            Field::Given(tenant, _) => Some(tenant.as_str()),
-            // Which tenant was meant is not known.
-            Field::Wrong => continue,
-            Field::Absent if is_store => continue,
-            Field::Absent => None,
-        };
-        let identity = Identity { tenant, code: code.as_str() };
+    for (identity, entry) in identities {
         let first = *seen.entry(identity).or_insert(entry);
         if !std::ptr::eq(first, entry) {
             // The texts' order, not the order of the keys in a section, decides which one is the repetition.
@@ -151,6 +120,26 @@ fn repeated(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Probl
             problems.push(repetition(label, again, first));
         }
     }
+}
+
+fn identity(entry: &Entry, is_store: bool) -> Option<Identity<'_>> {
+    let code = entry.approval_code.get()?;
+    let tenant = match &entry.tenant_key {
+        Field::Given(tenant, _) => Some(tenant.as_str()),
+        // Which tenant was meant is not known.
+        Field::Wrong => return None,
+        Field::Absent if is_store => return None,
+        Field::Absent => None,
+    };
+    Some((tenant, AnyCase(code)))
+}
+
+/// Whether no two are alike, told by their hashes alone: sorting numbers costs a fraction of keeping a map.
+fn are_different<'a>(identities: impl Iterator<Item = Identity<'a>>) -> bool {
+    let seed = RandomState::new();
+    let mut hashes: Vec<u64> = identities.map(|identity| seed.hash_one(identity)).collect();
+    hashes.sort_unstable();
+    hashes.is_sorted_by(|a, b| a < b)
 }
 
 fn position(entry: &Entry) -> (usize, usize) {

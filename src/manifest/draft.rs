@@ -1,6 +1,6 @@
 //! What was read of all sources, before the rules that span entries have been checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::ops::Range;
 
 use super::{Policy, Span};
@@ -18,6 +18,45 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// Takes in what was read after this.
+    pub fn extend(&mut self, more: Self) {
+        let Self { policies, apps, is_broken } = more;
+        self.policies.extend(policies);
+        self.is_broken.extend(is_broken);
+        for (label, more) in apps {
+            match self.apps.entry(label) {
+                btree_map::Entry::Vacant(entry) => {
+                    entry.insert(more);
+                }
+                btree_map::Entry::Occupied(mut entry) => {
+                    let AppDraft { mention: _, settings, entries } = more;
+                    entry.get_mut().settings.extend(settings);
+                    entry.get_mut().entries.extend(entries);
+                }
+            }
+        }
+    }
+
+    /// Changes every place in it.
+    pub fn for_each_place(&mut self, change: impl Fn(&mut Range<usize>)) {
+        let Self { policies, apps, is_broken: _ } = self;
+        for (span, _) in policies {
+            change(&mut span.bytes);
+        }
+        for AppDraft { mention, settings, entries } in apps.values_mut() {
+            change(&mut mention.bytes);
+            for Settings { span, app_id, base_url, kind, rate_per_minute } in settings {
+                change(&mut span.bytes);
+                let places = [app_id.place(), base_url.place(), kind.place(), rate_per_minute.place()];
+                places.into_iter().flatten().for_each(&change);
+            }
+            for Entry { span, approval_code, tenant_key, says: _ } in entries {
+                change(&mut span.bytes);
+                [approval_code.place(), tenant_key.place()].into_iter().flatten().for_each(&change);
+            }
+        }
+    }
+
     /// Whether something that is absent may merely have been unreadable.
     pub fn is_any_broken(&self) -> bool {
         self.is_broken.contains(&true)
@@ -101,6 +140,14 @@ impl<T> Field<T> {
     /// A value that was read, or one that was reported.
     pub fn read(value: Option<(T, Range<usize>)>) -> Self {
         value.map_or(Self::Wrong, |(value, place)| Self::Given(value, place))
+    }
+
+    /// Where the value stands, if there is a right one.
+    fn place(&mut self) -> Option<&mut Range<usize>> {
+        match self {
+            Self::Given(_, place) => Some(place),
+            Self::Absent | Self::Wrong => None,
+        }
     }
 
     /// Whether its key does not stand there.

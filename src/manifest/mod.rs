@@ -7,6 +7,7 @@ mod check;
 mod draft;
 mod outline;
 mod parse;
+mod pieces;
 mod place;
 pub mod problem;
 mod repeated;

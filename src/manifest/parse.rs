@@ -1,13 +1,15 @@
 //! From the sources to a manifest, or to every problem of every source.
 
 use std::fmt::Write as _;
+use std::num::NonZero;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::draft::Draft;
 use super::value::Context;
-use super::{Manifest, Problem, Problems, Source, Span, check, slips, syntax, tree};
+use super::{Manifest, Problem, Problems, Source, Span, check, pieces, slips, syntax, tree};
 
 /// Reads a manifest: one source, or those of a folder in their order.
 ///
@@ -15,6 +17,29 @@ use super::{Manifest, Problem, Problems, Source, Span, check, slips, syntax, tre
 /// Every problem of every source. What is absent is not counted as missing where a source could not be read
 /// whole, so no problem is the consequence of another.
 pub fn parse(sources: &[Source]) -> Result<Manifest, Problems> {
+    let length: usize = sources.iter().map(|source| source.bytes.len()).sum();
+    if length >= 2 * pieces::SIZE {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        if let Some(manifest) = in_pieces(sources, threads, pieces::SIZE) {
+            return Ok(manifest);
+        }
+    }
+    in_whole(sources)
+}
+
+/// The manifest of sources that have no problem. `None` where they may have one, or are not as most are written.
+pub(super) fn in_pieces(sources: &[Source], threads: usize, size: usize) -> Option<Manifest> {
+    let draft = pieces::draft(sources, threads, size)?;
+    let mut problems = Vec::new();
+    check::draft(&draft, &mut problems);
+    if draft.apps.is_empty() || !problems.is_empty() {
+        return None;
+    }
+    check::manifest(draft, digest(sources))
+}
+
+/// The manifest, or every problem of every source, reading one after the other.
+pub(super) fn in_whole(sources: &[Source]) -> Result<Manifest, Problems> {
     let mut problems = Vec::new();
     let mut draft = Draft::default();
     for (index, source) in sources.iter().enumerate() {

@@ -375,3 +375,72 @@ proptest! {
         check_anything(texts);
     }
 }
+
+/// What a text may be made of: plain sections, and what makes the same names mean something else.
+const FRAGMENTS: &[&str] = &[
+    "[policy]\nmax_drops = 5\n",
+    "[apps.hr]\napp_id = \"cli_1\"\nbrand = \"feishu\"\n",
+    "[apps.it]\napp_id = \"cli_2\"\nbrand = \"lark\"\n",
+    "[apps.hr]\nsubscriptions = []\n",
+    "[apps.hr.subscriptions]\n",
+    "[[apps.hr]]\n",
+    "[apps]\nit = { app_id = \"cli_2\", brand = \"lark\" }\n",
+    "apps.it.app_id = \"cli_2\"\napps.it.brand = \"lark\"\n",
+    "[[apps.hr.subscriptions]] # one\napproval_code = \"A-1\"\n",
+    "[[apps.hr.subscriptions]]\r\napproval_code = \"A-2\"\r\nname = '''\n[policy]'''\r\n",
+    "[[apps.hr.subscriptions]]\napproval_code = \"A-3\"\nname = \"\"\"\n[[apps.hr.subscriptions]]\n",
+    "\"\"\"\n",
+    "[[apps.hr.removed]]\napproval_code = \"B-1\"\n\n# why\nreason = \"x\"\n",
+    "[[apps.hr.removed]]\napproval_code = \"B-2\"\n[[apps.hr.removed]]\napproval_code = \"B-3\"\n",
+    "[[apps.it.subscriptions]]\napproval_code = \"A-1\"\n[[apps.it.subscriptions]]\napproval_code = \"C-1\"\n",
+    "[[apps.it.subscriptions]]\napproval_code = \"C-2\"\nowner = \"ä\"\n[apps.it.subscriptions.x]\n",
+    "[[apps.it.subscriptions]]\napproval_code = \"C-3\"\n[[apps.it.subscriptions]]\ntypo = 1\n",
+    "\n",
+];
+
+proptest! {
+    /// Also across several files, by several threads, in pieces of an entry each.
+    #[test]
+    fn what_is_read_in_pieces_is_what_is_read_as_a_whole(
+        picks in prop::collection::vec(prop::collection::vec(0..FRAGMENTS.len(), 0..8), 1..4),
+        threads in 1..4_usize,
+    ) {
+        let texts: Vec<String> =
+            picks.iter().map(|picks| picks.iter().map(|pick| FRAGMENTS[*pick]).collect()).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let sources = sources(&texts);
+        if let Some(pieces) = parse::in_pieces(&sources, threads, 1) {
+            let whole = parse::in_whole(&sources);
+            prop_assert!(whole.is_ok(), "{:?}", whole);
+            prop_assert_eq!(format!("{pieces:?}"), format!("{:?}", whole.unwrap()));
+        }
+    }
+}
+
+#[test]
+fn manifests_as_people_write_them_are_read_in_pieces() {
+    let entries = "[[apps.hr.subscriptions]]\napproval_code = \"C-1\"\n# next\n[[apps.hr.subscriptions]]\napproval_code = \"C-2\"\nname = \"x\"\n";
+    for texts in [[CUSTOM, entries], [entries, CUSTOM], [CUSTOM, STORE], [STORE, STORE_ENTRIES]] {
+        let sources = sources(&texts);
+        let whole = parse::in_whole(&sources);
+        for threads in 1..4 {
+            let pieces = parse::in_pieces(&sources, threads, 1).map(|pieces| format!("{pieces:?}"));
+            assert_eq!(pieces, whole.as_ref().ok().map(|whole| format!("{whole:?}")), "{texts:?}");
+        }
+    }
+}
+
+#[test]
+fn what_collides_in_the_whole_is_not_read_in_pieces() {
+    let settings = "[apps.hr]\napp_id = \"cli_1\"\nbrand = \"feishu\"\n";
+    let entries = "[[apps.hr.subscriptions]]\napproval_code = \"C-1\"\n[[apps.hr.subscriptions]]\napproval_code = \"C-2\"\n";
+    for text in [
+        format!("{settings}subscriptions = []\n{entries}"),
+        format!("{entries}{settings}subscriptions = []\n"),
+        format!("{settings}{entries}{settings}"),
+    ] {
+        let sources = sources(&[&text]);
+        assert!(parse::in_whole(&sources).is_err(), "{text}");
+        assert!(parse::in_pieces(&sources, 2, 1).is_none(), "{text}");
+    }
+}

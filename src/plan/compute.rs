@@ -1,5 +1,7 @@
 //! Manifest and state become a plan. Pure, linear in what it is given apart from sorting, and deterministic.
 
+use std::collections::BTreeMap;
+
 use super::digest::{Action, Target, digest};
 use super::guard::{Measured, Verdict, measure};
 use super::merge::{Row, rows};
@@ -9,12 +11,13 @@ use super::{
 use jiff::Timestamp;
 
 use crate::manifest::{self, Manifest};
-use crate::state::{self, Lines, Override, State};
+use crate::state::{self, AppIndex, Lines, Override, State};
 
 /// The plan that brings the state to what the manifest declares. `estimate_s` is 0: pacing is not planning.
 pub fn compute(manifest: &Manifest, state: &State, lines: &Lines, overrides: &[Override]) -> Plan {
     let rows = rows(manifest, state);
-    let mut counts = Counts { tracked: state.tracked() as u64, ..Counts::default() };
+    let tracked = state.tracked_by_app();
+    let mut counts = Counts { tracked: tracked.values().sum(), ..Counts::default() };
     let mut drops = Vec::new();
     let mut unknowns = Vec::new();
     let mut forgets = Vec::new();
@@ -37,6 +40,7 @@ pub fn compute(manifest: &Manifest, state: &State, lines: &Lines, overrides: &[O
     let guards = measure(&Measured {
         manifest,
         state,
+        tracked: &tracked,
         rows: &rows,
         drops: &drops,
         unknowns: &unknowns,
@@ -53,7 +57,7 @@ pub fn compute(manifest: &Manifest, state: &State, lines: &Lines, overrides: &[O
         format: FORMAT.into(),
         version: VERSION,
         digest: digest(state.lineage, targets(&rows)),
-        facts: facts(manifest, state, lines),
+        facts: facts(manifest, state, &tracked, lines),
         has_changes: calls + counts.forgets + counts.updates > 0,
         refused: guards.iter().any(|guard| guard.verdict == Verdict::Refused),
         counts,
@@ -207,8 +211,7 @@ fn renames(manifest: &Manifest, state: &State) -> Vec<Update> {
     renamed.collect()
 }
 
-fn facts(manifest: &Manifest, state: &State, lines: &Lines) -> Facts {
-    let tracked = state.tracked_by_app();
+fn facts(manifest: &Manifest, state: &State, tracked: &BTreeMap<AppIndex, u64>, lines: &Lines) -> Facts {
     let mut tenants = state.tracked_by_tenant();
     let apps = manifest.apps.iter().map(|(label, app)| {
         let index = state.app_of(&app.identity).map(|(index, _)| index);

@@ -1,14 +1,14 @@
 //! The guards: rules that refuse a plan, each with its measured value, its limit and the way to allow it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::merge::Row;
-use super::{Drop, Unknown, limits};
+use super::{Call, Drop, Unknown, limits};
 use crate::manifest::Manifest;
-use crate::state::{Override, OverrideFlag, State};
-use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+use crate::state::{AppIndex, Override, OverrideFlag, State};
+use crate::subscription::{AnyCase, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
 /// A rule, as it was measured on one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ pub struct Measured<'a> {
     pub manifest: &'a Manifest,
     /// The state, for its bindings and what is tracked.
     pub state: &'a State,
+    /// How many are tracked, by app.
+    pub tracked: &'a BTreeMap<AppIndex, u64>,
     /// Manifest and state side by side.
     pub rows: &'a [Row<'a>],
     /// The plan's drops.
@@ -114,10 +116,9 @@ pub fn measure(measured: &Measured<'_>) -> Vec<Guard> {
     guards
 }
 
-/// The keys of what will be called, unknowns included.
-pub(super) fn calls<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = SubscriptionKey> + 'a {
-    let unknowns = measured.unknowns.iter().filter(|unknown| !unknown.declared).map(Unknown::key);
-    unknowns.chain(measured.drops.iter().map(Drop::key))
+/// What will be called, unknowns included.
+pub(super) fn calls<'a>(measured: &Measured<'a>) -> impl Iterator<Item = Call<'a>> {
+    super::calls(measured.unknowns, measured.drops)
 }
 
 pub(super) fn refused(rule: Rule, says: String, remedy: String) -> Guard {
@@ -169,11 +170,10 @@ fn wrong_apps(measured: &Measured<'_>) -> Vec<Guard> {
 
 fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
     let sections: HashSet<_> = measured.manifest.apps.values().map(|app| &app.identity).collect();
-    let tracked = measured.state.tracked_by_app();
     let missing = measured.state.apps().filter(|(_, app)| !sections.contains(&app.identity));
     // Where its label stands for another app in the manifest, that is the mistake, and said already.
     let missing = missing.filter(|(_, app)| !measured.manifest.apps.contains_key(&app.label));
-    let missing = missing.filter_map(|(index, app)| Some((app, *tracked.get(&index)?)));
+    let missing = missing.filter_map(|(index, app)| Some((app, *measured.tracked.get(&index)?)));
     missing
         .map(|(app, count)| Guard {
             app: Some(app.label.clone()),
@@ -191,20 +191,29 @@ fn missing_sections(measured: &Measured<'_>) -> Vec<Guard> {
         .collect()
 }
 
-fn letter_cases(measured: &Measured<'_>) -> Vec<Guard> {
-    type Folded<'a> = HashMap<(&'a AppLabel, Option<&'a TenantKey>, String), &'a ApprovalCode>;
-    let mut called = calls(measured).peekable();
-    if called.peek().is_none() {
+fn letter_cases<'a>(measured: &Measured<'a>) -> Vec<Guard> {
+    type Place<'a> = (&'a AppLabel, Option<&'a TenantKey>, AnyCase<'a>);
+    let declared = || measured.rows.iter().filter(|row| row.declared.is_some());
+    let has_small = |code: &ApprovalCode| code.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    // Two that differ in letter case have a small letter between them, and codes are mostly written without.
+    if !calls(measured).any(|call| has_small(call.approval_code))
+        && !declared().any(|row| has_small(row.approval_code))
+    {
         return Vec::new();
     }
-    let declared = measured.rows.iter().filter(|row| row.declared.is_some());
-    let folded: Folded<'_> = declared
-        .map(|row| ((row.label, row.tenant_key, row.approval_code.case_folded()), row.approval_code))
-        .collect();
+    // Little of what is declared is looked for, so what is called is hashed.
+    let place = |call: &Call<'a>| (call.app, call.tenant_key, AnyCase(call.approval_code));
+    let mut twins: HashMap<Place<'_>, Option<&ApprovalCode>> =
+        calls(measured).map(|call| (place(&call), None)).collect();
+    for row in declared() {
+        if let Some(twin) = twins.get_mut(&(row.label, row.tenant_key, AnyCase(row.approval_code))) {
+            *twin = Some(row.approval_code);
+        }
+    }
     let mut guards = Vec::new();
-    for key in called {
-        let place = (&key.app, key.tenant_key.as_ref(), key.approval_code.case_folded());
-        let Some(code) = folded.get(&place) else { continue };
+    for call in calls(measured) {
+        let Some(Some(code)) = twins.get(&place(&call)) else { continue };
+        let key = call.key();
         let says =
             format!("{key} would be dropped, and `{code}` is declared: they differ only in letter case");
         let remedy = format!(
@@ -240,8 +249,9 @@ fn handovers(measured: &Measured<'_>) -> Vec<Guard> {
     }
     let allowed: HashSet<&str> = allowed(measured, OverrideFlag::AllowHandover).collect();
     let mut guards = Vec::new();
-    for key in called {
-        let Some(heir) = waiting.get(&key.approval_code) else { continue };
+    for call in called {
+        let Some(heir) = waiting.get(call.approval_code) else { continue };
+        let key = call.key();
         let says = format!("{key} would be dropped while {heir} is declared and not yet tracked");
         let remedy = format!(
             "subscribe {heir} and import it first, so that no event is missed; or allow it: --allow-handover {key}"

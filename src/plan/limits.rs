@@ -11,9 +11,9 @@ const PERCENT_FROM: u64 = 10;
 
 /// Measures the limits of `[policy]`, or the allowance that replaces them for the whole plan.
 pub(super) fn measure(measured: &Measured<'_>) -> Vec<Guard> {
-    let mut by_app: BTreeMap<AppLabel, u64> = BTreeMap::new();
-    for key in calls(measured) {
-        *by_app.entry(key.app).or_default() += 1;
+    let mut by_app: BTreeMap<&AppLabel, u64> = BTreeMap::new();
+    for call in calls(measured) {
+        *by_app.entry(call.app).or_default() += 1;
     }
     let total = by_app.values().sum();
     // Where the flag is given more than once (saved in the plan, and again on apply), the larger number holds.
@@ -44,13 +44,14 @@ fn whole_plan(measured: &Measured<'_>, total: u64) -> Option<Guard> {
     Some(Guard { measured: Some(total), limit: Some(limit), ..guard })
 }
 
-fn apps(measured: &Measured<'_>, by_app: &BTreeMap<AppLabel, u64>, total: u64) -> Vec<Guard> {
+fn apps(measured: &Measured<'_>, by_app: &BTreeMap<&AppLabel, u64>, total: u64) -> Vec<Guard> {
     let percent = measured.manifest.policy.max_drop_percent;
-    let tracked = measured.state.tracked_by_app();
     let mut guards = Vec::new();
-    for (label, drops) in by_app {
+    for (&label, drops) in by_app {
         let app = measured.manifest.apps.get(label).and_then(|app| measured.state.app_of(&app.identity));
-        let Some(tracked) = app.and_then(|(index, _)| tracked.get(&index).copied()) else { continue };
+        let Some(tracked) = app.and_then(|(index, _)| measured.tracked.get(&index).copied()) else {
+            continue;
+        };
         if tracked < PERCENT_FROM {
             continue;
         }

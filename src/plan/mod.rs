@@ -308,24 +308,39 @@ pub struct Call<'a> {
     pub was_sent: bool,
 }
 
+impl Call<'_> {
+    /// How people name the subscription.
+    pub fn key(&self) -> SubscriptionKey {
+        SubscriptionKey {
+            app: self.app.clone(),
+            tenant_key: self.tenant_key.cloned(),
+            approval_code: self.approval_code.clone(),
+        }
+    }
+}
+
+fn calls<'a>(unknowns: &'a [Unknown], drops: &'a [Drop]) -> impl Iterator<Item = Call<'a>> {
+    let unknowns = unknowns.iter().filter(|unknown| !unknown.declared).map(|unknown| Call {
+        app: &unknown.app,
+        tenant_key: unknown.tenant_key.as_ref(),
+        approval_code: &unknown.approval_code,
+        name: unknown.name.as_deref(),
+        was_sent: true,
+    });
+    let drops = drops.iter().map(|drop| Call {
+        app: &drop.app,
+        tenant_key: drop.tenant_key.as_ref(),
+        approval_code: &drop.approval_code,
+        name: drop.name.as_deref(),
+        was_sent: false,
+    });
+    unknowns.chain(drops)
+}
+
 impl Plan {
     /// The calls, in the order in which they are made: what is unknown is settled first.
     pub fn planned_calls(&self) -> impl Iterator<Item = Call<'_>> {
-        let unknowns = self.unknowns.iter().filter(|unknown| !unknown.declared).map(|unknown| Call {
-            app: &unknown.app,
-            tenant_key: unknown.tenant_key.as_ref(),
-            approval_code: &unknown.approval_code,
-            name: unknown.name.as_deref(),
-            was_sent: true,
-        });
-        let drops = self.drops.iter().map(|drop| Call {
-            app: &drop.app,
-            tenant_key: drop.tenant_key.as_ref(),
-            approval_code: &drop.approval_code,
-            name: drop.name.as_deref(),
-            was_sent: false,
-        });
-        unknowns.chain(drops)
+        calls(&self.unknowns, &self.drops)
     }
 
     /// How many unknowns a person must settle, because they are declared again.

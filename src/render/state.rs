@@ -107,7 +107,7 @@ pub fn view<'a>(state: &'a State, id: &'a Id, subscription: &'a Subscription) ->
         status: *status,
         since: *since,
         generation: *generation,
-        outcome: outcome.as_ref(),
+        outcome: outcome.as_deref(),
         open_intent: subscription.open_intent(),
     })
 }

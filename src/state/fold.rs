@@ -169,7 +169,7 @@ impl State {
         if let Some(earlier) = subscription.own_intent.take() {
             subscription.lost_intent.get_or_insert(earlier);
         }
-        subscription.own_intent = Some(OpenIntent { at, run });
+        subscription.own_intent = Some(Box::new(OpenIntent { at, run }));
         subscription.last_run = Some(run);
         self.written_at = at;
         Ok(())
@@ -211,7 +211,7 @@ impl State {
             }
         }
         subscription.last_run = Some(run);
-        subscription.outcome = Some(LastOutcome {
+        subscription.outcome = Some(Box::new(LastOutcome {
             at,
             run,
             kind,
@@ -222,7 +222,7 @@ impl State {
             http_status,
             attempts,
             reason: reason.map(|reason| reason.into_string()),
-        });
+        }));
         self.written_at = at;
         self.last_minute.note(at, Answered { at, subscription: index, calls: attempts });
         Ok(())

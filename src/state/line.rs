@@ -85,7 +85,12 @@ pub fn read_line(line: &[u8]) -> serde_json::Result<Line<'_>> {
         #[serde(rename = "crc")]
         _crc: IgnoredAny,
     }
-    let Body { seq, records, more, .. } = serde_json::from_slice(line)?;
+    // Looked at as UTF-8 once, and not again for each of its strings.
+    let body = match str::from_utf8(line) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(line),
+    };
+    let Body { seq, records, more, .. } = body?;
     Ok(Line { seq, records, more })
 }
 

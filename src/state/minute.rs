@@ -62,7 +62,7 @@ impl State {
         let cut_off = self.runs.last().filter(|(_, run)| run.end.is_none()).map(|(run, _)| run);
         let is_cut_off = |intent: &OpenIntent| Some(&intent.run) == cut_off;
         for (id, subscription) in &self.subscriptions {
-            if subscription.own_intent.as_ref().is_some_and(is_cut_off) {
+            if subscription.own_intent.as_deref().is_some_and(is_cut_off) {
                 ages.entry((id.app, id.tenant_key.as_ref())).or_default().push(Duration::ZERO);
             }
         }

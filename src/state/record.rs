@@ -270,13 +270,13 @@ pub struct Snapshot<'a> {
     pub generation: u64,
     /// The newest outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<LastOutcome>,
+    pub outcome: Option<Box<LastOutcome>>,
     /// An intent without a verdict from an earlier try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_intent: Option<OpenIntent>,
+    pub open_intent: Option<Box<OpenIntent>>,
     /// The intent of the newest run, while it has no outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub own_intent: Option<OpenIntent>,
+    pub own_intent: Option<Box<OpenIntent>>,
     /// The run of its newest intent, outcome or forget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_run: Option<Uuid>,

@@ -73,12 +73,12 @@ pub struct Subscription {
     pub changed_at: Timestamp,
     /// How many times it was tracked, from 1.
     pub generation: u64,
-    /// The newest outcome.
-    pub outcome: Option<LastOutcome>,
+    /// The newest outcome. Most that is tracked was never called, so what calls leave behind stands apart.
+    pub outcome: Option<Box<LastOutcome>>,
     /// An intent without a verdict from an earlier try; the oldest one.
-    pub lost_intent: Option<OpenIntent>,
+    pub lost_intent: Option<Box<OpenIntent>>,
     /// The intent of the newest run, while it has no outcome.
-    pub own_intent: Option<OpenIntent>,
+    pub own_intent: Option<Box<OpenIntent>>,
     /// The run of its newest intent, outcome or forget; none once it is tracked anew or forgotten by hand.
     pub last_run: Option<Uuid>,
 }
@@ -86,7 +86,7 @@ pub struct Subscription {
 impl Subscription {
     /// The oldest intent that got no verdict: while there is one, nobody can say whether it lives.
     pub fn open_intent(&self) -> Option<&OpenIntent> {
-        self.lost_intent.as_ref().or(self.own_intent.as_ref())
+        self.lost_intent.as_deref().or(self.own_intent.as_deref())
     }
 
     /// Whether it is tracked: it lives as far as the ledger can say.
