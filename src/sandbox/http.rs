@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::latency::under_way;
 use super::reply::{Behaviour, Call, Reply};
 use super::rules::Request;
 use super::shared::Shared;
@@ -126,7 +127,7 @@ async fn respond(sandbox: Sandbox, request: hyper::Request<Incoming>) -> Result<
     let authorization =
         head.headers.get(AUTHORIZATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let (there, back) = sandbox.shared.draw_latency();
-    sleep(there).await;
+    under_way(there).await;
     let reply = sandbox.shared.answer(&Request {
         method: head.method.as_str(),
         path: head.uri.path(),
@@ -137,7 +138,7 @@ async fn respond(sandbox: Sandbox, request: hyper::Request<Incoming>) -> Result<
         // Whoever listened may be gone; the call is answered all the same.
         let _ = log.send(reply.call.clone());
     }
-    sleep(back).await;
+    under_way(back).await;
     if let Behaviour::Late(late) = reply.behaviour {
         sleep(late).await;
     }

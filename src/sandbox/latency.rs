@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::random::Random;
 use crate::text::Shown;
 
@@ -35,6 +37,13 @@ impl Latency {
         let total = self.least.saturating_add(Duration::from_nanos(spread));
         let there = Duration::from_nanos(random.up_to(nanos(total)));
         (there, total.saturating_sub(there))
+    }
+}
+
+/// Waits for a way to be over. No way is none: the timer would make a millisecond of it.
+pub(super) async fn under_way(way: Duration) {
+    if !way.is_zero() {
+        sleep(way).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use tokio::time::{sleep, timeout};
 
+use super::latency::under_way;
 use super::reply::{Behaviour, Call, LOG_ID, RATE_LIMIT_RESET, Reply};
 use super::rules;
 use super::shared::Shared;
@@ -37,7 +38,7 @@ impl Memory {
 
     async fn answer(&self, base_url: &BaseUrl, request: Request) -> Result<Response, NoAnswer> {
         let (there, back) = self.0.draw_latency();
-        sleep(there).await;
+        under_way(there).await;
         let authorization = request.bearer.as_ref().map(|token| format!("Bearer {}", token.expose_secret()));
         let reply = self.0.answer(&rules::Request {
             method: match request.method {
@@ -48,7 +49,7 @@ impl Memory {
             authorization: authorization.as_deref(),
             body: request.json.as_ref().map_or(&[], |json| json.expose_secret().as_bytes()),
         });
-        sleep(back).await;
+        under_way(back).await;
         receive(base_url, reply).await
     }
 }

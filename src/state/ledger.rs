@@ -13,6 +13,7 @@ use super::disk::{self, network_file_system};
 use super::line::{write_line, write_lines};
 use super::read::{Reading, Unreadable, read};
 use super::record::{Record, VERSION};
+use super::stream;
 use super::sum::RunFacts;
 use crate::failpoint::{self, Action};
 
@@ -121,6 +122,10 @@ pub enum LedgerError {
 /// [`refuse_newer`].
 pub fn read_file(path: &Path) -> Result<Reading, LedgerError> {
     check_regular(path)?;
+    let mut file = File::open(path).map_err(|source| read_error(path, source))?;
+    if let Some(reading) = stream::read(&mut file) {
+        return Ok(reading);
+    }
     let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
     read(&bytes).map_err(|source| LedgerError::Unreadable { path: path.into(), source })
 }

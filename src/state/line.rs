@@ -4,9 +4,10 @@
 //! bytes before `,"crc"`, so that reading needs no canonical form.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::value::{BorrowedStrDeserializer, MapAccessDeserializer, StringDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 
 use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Snapshot, Str, Track, Update};
@@ -79,7 +80,7 @@ pub fn read_line(line: &[u8]) -> serde_json::Result<Line<'_>> {
     struct Body<'a> {
         seq: u64,
         #[serde(borrow)]
-        records: Vec<Record<'a>>,
+        records: Few<Record<'a>>,
         #[serde(default)]
         more: bool,
         #[serde(rename = "crc")]
@@ -91,7 +92,34 @@ pub fn read_line(line: &[u8]) -> serde_json::Result<Line<'_>> {
         Err(_) => serde_json::from_slice(line),
     };
     let Body { seq, records, more, .. } = body?;
-    Ok(Line { seq, records, more })
+    Ok(Line { seq, records: records.0, more })
+}
+
+/// A list that mostly holds one: room for more, made and given back for each line, would cost more than reading it.
+struct Few<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(OfFew(PhantomData))
+    }
+}
+
+struct OfFew<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OfFew<T> {
+    type Value = Few<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Few<T>, A::Error> {
+        let mut few = Vec::with_capacity(1);
+        while let Some(one) = seq.next_element()? {
+            few.push(one);
+        }
+        Ok(Few(few))
+    }
 }
 
 /// Reads a line that a newer version wrote: unknown keys are passed over, and a record of an unknown operation

@@ -1,6 +1,6 @@
 //! The state: an append-only ledger, and what it adds up to.
 //!
-//! [`record`], [`line`](mod@line), [`fold`], [`minute`], [`read`], [`history`], [`compact`] and [`salvage`] are pure; [`ledger`] and
+//! [`record`], [`line`](mod@line), [`fold`], [`minute`], [`read`], [`history`], [`compact`] and [`salvage`] are pure; [`ledger`], `stream` and
 //! [`disk`] are the disk.
 
 pub mod compact;
@@ -15,6 +15,7 @@ pub mod read;
 pub mod record;
 pub mod recovery;
 pub mod salvage;
+mod stream;
 pub mod sum;
 pub mod words;
 

@@ -103,43 +103,14 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
     if bytes.is_empty() {
         return Err(Unreadable::Empty);
     }
-    let begun = begin(bytes)?;
     let sound_len = sound_len(bytes);
     let (sound, tail) = bytes.split_at_checked(sound_len).unwrap_or((bytes, &[]));
-    let mut lines = Lines { first_seq: begun.seq, crcs: Vec::new() };
-    let mut state: Option<State> = None;
-    let mut offset = 0;
-    for (number, text) in (1..).zip(sound.split_inclusive(|byte| *byte == b'\n')) {
-        let damaged = |what: String| Unreadable::Damaged { line: number, offset, what };
-        let text = text.strip_suffix(b"\n").unwrap_or(text);
-        let crc = sound_crc(text).ok_or_else(|| damaged(why_unsound(text).into()))?;
-        let read = if begun.version > VERSION { read_newer_line(text) } else { read_line(text) };
-        let Line { seq, records, more: _ } = read.map_err(|error| {
-            damaged(format!("has a right checksum, and is not a line of this format: {error}"))
-        })?;
-        let expected = begun.seq.saturating_add(number - 1);
-        if seq != expected {
-            return Err(damaged(format!(
-                "has seq {seq} where {expected} belongs: lines are missing or repeated"
-            )));
-        }
-        for record in records {
-            match (&mut state, record) {
-                (None, Record::Init(init)) => state = Some(State::begin(init, seq)),
-                (None, _) => return Err(damaged("does not begin with `init`".into())),
-                (Some(state), record) => state
-                    .fold(record)
-                    .map_err(|error| damaged(format!("cannot follow the lines before it: {error}")))?,
-            }
-        }
-        if let Some(state) = &mut state {
-            state.serial = seq;
-        }
-        lines.push(crc);
-        offset += text.len() as u64 + 1;
+    let mut begun = Begun::with(bytes)?;
+    for text in sound.split_inclusive(|byte| *byte == b'\n') {
+        begun.line(text.strip_suffix(b"\n").unwrap_or(text))?;
     }
-    check_tail(tail, lines.crcs.len() as u64, sound_len as u64)?;
-    let state = state.ok_or_else(|| {
+    check_tail(tail, begun.lines.count(), sound_len as u64)?;
+    let reading = begun.end().ok_or_else(|| {
         let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let what = match sound_crc(first) {
             Some(_) => "begins a batch whose end is missing: the file was cut off",
@@ -147,23 +118,80 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Unreadable> {
         };
         Unreadable::Damaged { line: 1, offset: 0, what: what.into() }
     })?;
-    Ok(Reading {
-        state,
-        lines,
-        sound_len: sound_len as u64,
-        tail_len: tail.len() as u64,
-        tail_lines: whole_lines(tail),
-        version: begun.version,
-    })
+    Ok(Reading { tail_len: tail.len() as u64, tail_lines: whole_lines(tail), ..reading })
 }
 
-struct Begun {
+/// Whether a text, the last part of a ledger, ends with the whole end of a batch: then nothing is left to look at
+/// behind the last line.
+pub(super) fn ends_whole(text: &[u8]) -> bool {
+    let Some(lines) = text.strip_suffix(b"\n") else { return false };
+    let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    sound_crc(last).is_some() && !continues(last)
+}
+
+/// A ledger whose lines are added up one after the other.
+#[derive(Debug)]
+pub(super) struct Begun {
+    version: u32,
+    lines: Lines,
+    state: Option<State>,
+    offset: u64,
+}
+
+impl Begun {
+    /// One that begins with these bytes, of which the first line says what the whole is; it is not added yet.
+    pub(super) fn with(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let First { seq, version } = first(bytes)?;
+        let lines = Lines { first_seq: seq, crcs: Vec::new() };
+        Ok(Self { version, lines, state: None, offset: 0 })
+    }
+
+    /// Adds a line, its line break left out.
+    pub(super) fn line(&mut self, text: &[u8]) -> Result<(), Unreadable> {
+        let (number, offset) = (self.lines.count() + 1, self.offset);
+        let damaged = |what: String| Unreadable::Damaged { line: number, offset, what };
+        let crc = sound_crc(text).ok_or_else(|| damaged(why_unsound(text).into()))?;
+        let read = if self.version > VERSION { read_newer_line(text) } else { read_line(text) };
+        let Line { seq, records, more: _ } = read.map_err(|error| {
+            damaged(format!("has a right checksum, and is not a line of this format: {error}"))
+        })?;
+        let expected = self.lines.first_seq.saturating_add(number - 1);
+        if seq != expected {
+            return Err(damaged(format!(
+                "has seq {seq} where {expected} belongs: lines are missing or repeated"
+            )));
+        }
+        for record in records {
+            match (&mut self.state, record) {
+                (None, Record::Init(init)) => self.state = Some(State::begin(init, seq)),
+                (None, _) => return Err(damaged("does not begin with `init`".into())),
+                (Some(state), record) => state
+                    .fold(record)
+                    .map_err(|error| damaged(format!("cannot follow the lines before it: {error}")))?,
+            }
+        }
+        if let Some(state) = &mut self.state {
+            state.serial = seq;
+        }
+        self.lines.push(crc);
+        self.offset += text.len() as u64 + 1;
+        Ok(())
+    }
+
+    /// What its lines say, nothing following them; none where there were none.
+    pub(super) fn end(self) -> Option<Reading> {
+        let Self { version, lines, state, offset } = self;
+        state.map(|state| Reading { state, lines, sound_len: offset, tail_len: 0, tail_lines: 0, version })
+    }
+}
+
+struct First {
     seq: u64,
     version: u32,
 }
 
 /// What the first line says of the whole file; a first line that says nothing makes the file foreign.
-fn begin(bytes: &[u8]) -> Result<Begun, Unreadable> {
+fn first(bytes: &[u8]) -> Result<First, Unreadable> {
     #[derive(Deserialize)]
     struct FirstLine {
         seq: u64,
@@ -179,7 +207,7 @@ fn begin(bytes: &[u8]) -> Result<Begun, Unreadable> {
     let version = init.and_then(|init| init.get("version")).and_then(serde_json::Value::as_u64);
     let version = version.and_then(|version| u32::try_from(version).ok()).filter(|version| *version > 0);
     match (parsed, version) {
-        (Some(line), Some(version)) => Ok(Begun { seq: line.seq, version }),
+        (Some(line), Some(version)) => Ok(First { seq: line.seq, version }),
         _ => Err(Unreadable::Damaged { line: 1, offset: 0, what: "names no version".into() }),
     }
 }
