@@ -219,9 +219,8 @@ async fn recorded<P: Platform>(
     let paces: Vec<Pace> = lanes.iter().map(|lane| Pace::new(lane.rate, &lane.sent_before)).collect();
     let calls: u64 = lanes.iter().map(|lane| lane.calls.len() as u64).sum();
     let start = Instant::now();
-    let ends = lanes.iter().zip(&paces).map(|(lane, pace)| {
-        start + pace.remaining(lane.calls.len() as u64).max(pace.through_connections(calls))
-    });
+    let ends =
+        lanes.iter().zip(&paces).map(|(lane, pace)| start + pace.remaining(lane.calls.len() as u64, calls));
     let finish = Finish::new(ends.collect());
     let _ = events.send(Event::Started { calls, estimate: finish.remaining() });
     let report = RefCell::new(report);

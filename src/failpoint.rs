@@ -2,7 +2,7 @@
 //!
 //! `LARKSUB_FAILPOINT=append:3=kill` kills the process the third time it comes to the point `append`. Several are
 //! separated by `;`. What can be done: `kill` (SIGKILL), `enospc`, `eio`, `erofs` (the system call fails that way),
-//! and `half` (an append writes half of its bytes, then the process is killed).
+//! `half` (an append writes half of its bytes, then the process is killed), and `slow` (it takes a second).
 
 use std::io;
 
@@ -64,7 +64,13 @@ mod injected {
         *seen += 1;
         let seen = *seen;
         let due = points.faults.iter().find(|(name, turn, _)| name == point && (*turn == seen || *turn == 0));
-        match due.map(|(_, _, what)| what.as_str()) {
+        let due = due.map(|(_, _, what)| what.clone());
+        drop(points);
+        match due.as_deref() {
+            Some("slow") => {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+                Ok(Action::Pass)
+            }
             None => Ok(Action::Pass),
             Some("half") => Ok(Action::Half),
             Some("enospc") => Err(rustix::io::Errno::NOSPC.into()),

@@ -16,6 +16,7 @@ mod clock;
 mod estimate;
 mod slots;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -60,6 +61,8 @@ pub struct Pace {
     limits: Option<Limits>,
     /// How long a call is under way, on average.
     round_trip: Duration,
+    /// Whether nothing has been answered yet.
+    is_fresh: bool,
 }
 
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Pace {
                 })
             }
         };
-        Self { limits, round_trip: estimate::ROUND_TRIP }
+        Self { limits, round_trip: estimate::ROUND_TRIP, is_fresh: true }
     }
 
     /// Counts a call as leaving now, if it may.
@@ -101,6 +104,7 @@ impl Pace {
         if let Some(limits) = &mut self.limits {
             limits.slots.answered(Instant::now());
         }
+        self.is_fresh = false;
         // An eighth of each new one: some calls are slow, and one of them says little of the next.
         self.round_trip = (self.round_trip.saturating_mul(7).saturating_add(took)) / 8;
     }
@@ -113,19 +117,22 @@ impl Pace {
         }
     }
 
-    /// How long so many calls of all lanes take where connections are the limit, and all are like this one's.
-    pub fn through_connections(&self, calls: u64) -> Duration {
-        estimate::through_connections(calls, self.round_trip)
-    }
-
-    /// How long it takes from now on until `calls` more have been answered, when nothing else holds them up.
-    pub fn remaining(&self, calls: u64) -> Duration {
-        let flow = Flow { round_trip: self.round_trip, interval: Duration::ZERO };
-        let Some(limits) = &self.limits else { return Course::unlimited(flow).end(calls) };
+    /// How long it takes from now on until `calls` more have been answered, when nothing else holds them up;
+    /// `of_all` is how many are left in all lanes, with which these share the connections.
+    pub fn remaining(&self, calls: u64, of_all: u64) -> Duration {
+        let flow = Flow::shared(self.round_trip, calls, of_all);
         let now = Instant::now();
-        let (first, interval) = limits.bucket.ahead(now);
-        let free = limits.slots.free_in(now, self.round_trip);
-        Course::new(free, first, Flow { interval, ..flow }).end(calls)
+        let course = match &self.limits {
+            None => Course::new(VecDeque::new(), Duration::ZERO, flow),
+            Some(limits) => {
+                let (first, interval) = limits.bucket.ahead(now);
+                let free = limits.slots.free_in(now, self.round_trip);
+                Course::new(free, first, flow.apart(interval))
+            }
+        };
+        // The first call goes alone.
+        let alone = if self.is_fresh && calls > 1 { self.round_trip } else { Duration::ZERO };
+        course.end(calls).saturating_add(alone)
     }
 }
 

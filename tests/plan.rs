@@ -86,8 +86,9 @@ fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {
     for call in plan.planned_calls() {
         *lanes.entry((call.app, call.tenant_key)).or_default() += 1;
     }
-    let lanes = lanes.into_iter().map(|((app, _), calls)| (calls, manifest.apps[app].rate_per_minute));
-    pace::estimate(lanes).as_secs_f64().ceil() as u64
+    let lanes: Vec<(u64, u32)> =
+        lanes.into_iter().map(|((app, _), calls)| (calls, manifest.apps[app].rate_per_minute)).collect();
+    pace::estimate(&lanes).as_secs_f64().ceil() as u64
 }
 
 fn cases() -> Vec<Case> {

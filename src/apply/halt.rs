@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, getppid};
 use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::report::{Signal, Stopped};
 use crate::subscription::{AppLabel, TenantKey};
@@ -32,6 +32,8 @@ pub struct Halt {
     is_broken: Cell<bool>,
     was_cut_short: Cell<bool>,
     unknowns: RefCell<BTreeMap<AppLabel, u32>>,
+    /// When the signal was first seen.
+    signalled_at: Cell<Option<Instant>>,
     changed: Notify,
 }
 
@@ -45,6 +47,7 @@ impl Halt {
             is_broken: Cell::new(false),
             was_cut_short: Cell::new(false),
             unknowns: RefCell::default(),
+            signalled_at: Cell::new(None),
             changed: Notify::new(),
         }
     }
@@ -135,7 +138,9 @@ impl Halt {
     pub async fn within_grace<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
         let given_up = async {
             self.signalled().await;
-            sleep(GRACE).await;
+            let first = self.signalled_at.get().unwrap_or_else(Instant::now);
+            self.signalled_at.set(Some(first));
+            sleep_until(first + GRACE).await;
         };
         tokio::select! {
             biased;

@@ -5,11 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::slice;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, SemaphorePermit};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::send::send;
 use super::{Call, Lane, Shared, settled};
@@ -30,6 +31,8 @@ pub(crate) struct Running<'a, P> {
     calls: RefCell<slice::Iter<'a, Call>>,
     /// How many calls have been begun and have no outcome yet.
     open: Cell<usize>,
+    /// How many of those have to be sent again.
+    again: Cell<u64>,
     /// Whether the platform's newest answer was a verdict.
     has_verdict: Cell<bool>,
     pub rate_limits: RateLimits,
@@ -81,6 +84,7 @@ pub(crate) async fn run<P: Platform>(lane: &Lane, index: usize, pace: Pace, shar
         pace: RefCell::new(pace),
         calls: RefCell::new(lane.calls.iter()),
         open: Cell::new(0),
+        again: Cell::new(0),
         has_verdict: Cell::new(false),
         rate_limits: RateLimits::default(),
         door: Mutex::new(()),
@@ -90,6 +94,7 @@ pub(crate) async fn run<P: Platform>(lane: &Lane, index: usize, pace: Pace, shar
     let workers = lane.calls.len().min(IN_FLIGHT);
     join_all((0..workers).map(|_| work(&running))).await;
     let rest = running.calls.take();
+    shared.unsent.set(shared.unsent.get().saturating_sub(rest.len() as u64));
     shared.report.borrow_mut().pending.extend(rest.map(|call| lane.key(call)));
     shared.finish.set(index, Instant::now());
 }
@@ -115,7 +120,7 @@ async fn work<'a, P: Platform>(running: &Running<'a, P>) {
         let outcome = Box::pin(send(running, call, connection)).await;
         running.open.set(running.open.get() - 1);
         running.changed.notify_waiters();
-        running.foresee(0);
+        running.foresee();
         unwritten = Some((call, outcome));
     }
     write(running, unwritten, None).await;
@@ -159,6 +164,23 @@ impl<'a, P> Running<'a, P> {
         }
     }
 
+    /// Waits so long, and then until a call may be sent again; none where the run is held before.
+    pub async fn again(&self, wait: Duration) -> Option<Connection<'a>> {
+        self.again.set(self.again.get() + 1);
+        let ready = async {
+            sleep(wait).await;
+            self.ready().await
+        };
+        let connection = self.unless_held(ready).await.flatten();
+        self.again.set(self.again.get() - 1);
+        connection
+    }
+
+    /// Whether the lane may not send any more.
+    pub fn is_held(&self) -> bool {
+        self.shared.halt.holds(&self.lane.app.label, self.lane.tenant_key.as_ref())
+    }
+
     /// Waits for something, unless the lane may not send any more.
     pub async fn unless_held<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         self.shared.halt.unless_held(&self.lane.app.label, self.lane.tenant_key.as_ref(), wait).await
@@ -176,21 +198,20 @@ impl<'a, P> Running<'a, P> {
     }
 
     /// Sends nothing for so long, and evenly from then on.
-    pub fn pause(&self, reset: std::time::Duration) {
+    pub fn pause(&self, reset: Duration) {
         self.pace.borrow_mut().pause(reset);
-        self.foresee(1);
+        self.foresee();
     }
 
     fn most_open(&self) -> usize {
         if self.has_verdict.get() { IN_FLIGHT } else { 1 }
     }
 
-    /// Tells when the lane will be through; `again` calls have to be sent again besides those not begun.
-    fn foresee(&self, again: u64) {
-        let left = self.calls.borrow().len() as u64 + again;
-        let pace = self.pace.borrow();
-        let remaining = pace.remaining(left).max(pace.through_connections(self.shared.unsent.get()));
-        self.shared.finish.set(self.index, Instant::now() + remaining);
+    /// Tells when the lane will be through.
+    fn foresee(&self) {
+        let left = self.calls.borrow().len() as u64 + self.again.get();
+        let of_all = self.shared.unsent.get() + self.again.get();
+        self.shared.finish.set(self.index, Instant::now() + self.pace.borrow().remaining(left, of_all));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::lane::{Connection, Running};
 use super::settle::settle;
@@ -49,6 +49,12 @@ pub(crate) async fn send<'a, P: Platform>(
     let end = |tries: &Tries, answer: &Answer, kind, reason: Option<String>| {
         outcome(lane, call, tries.attempts, answer, kind, reason, shared)
     };
+    // Recording the intent took its time, and the run may have ended meanwhile.
+    if running.is_held() {
+        shared.halt.note_cut_short();
+        let none = Answer::without_response(Verdict::Refused);
+        return end(&tries, &none, OutcomeKind::Failed, Some("the run ended before it was sent".into()));
+    }
     loop {
         tries.attempts += 1;
         // Both are places to die in a test: the call is due, and it is done but not recorded.
@@ -56,7 +62,6 @@ pub(crate) async fn send<'a, P: Platform>(
         let sent_at = Instant::now();
         let sending = shared.client.unsubscribe(&lane.app, tenant, &call.approval_code);
         let answer = shared.halt.within_grace(sending).await;
-        drop(connection);
         running.answered(sent_at);
         let Some(answer) = answer else {
             shared.halt.note_cut_short();
@@ -113,7 +118,7 @@ pub(crate) async fn send<'a, P: Platform>(
                 }
                 BACK_OFF.saturating_mul(1 << (tries.without_verdict - 1).min(6))
             }
-            Verdict::TokenRefused if !tries.has_new_token => {
+            Verdict::TokenRefused if !tries.has_new_token && !running.is_held() => {
                 tries.has_new_token = true;
                 match shared.halt.within_grace(shared.client.renew(&lane.app, tenant)).await {
                     Some(Ok(())) => Duration::ZERO,
@@ -127,6 +132,10 @@ pub(crate) async fn send<'a, P: Platform>(
                     }
                 }
             }
+            Verdict::TokenRefused if !tries.has_new_token => {
+                shared.halt.note_cut_short();
+                return end(&tries, &answer, refused(&tries), Some("interrupted".into()));
+            }
             Verdict::TokenRefused => {
                 stop_for(lane, StopScope::App, StopReason::Credential, &answer, shared);
                 return end(&tries, &answer, refused(&tries), Some("a new token was refused as well".into()));
@@ -138,11 +147,9 @@ pub(crate) async fn send<'a, P: Platform>(
             // `settle` has taken care of these.
             Verdict::Done | Verdict::AlreadyDone | Verdict::NotFound | Verdict::Refused => Duration::ZERO,
         };
-        let ready = async {
-            sleep(wait).await;
-            running.ready().await
-        };
-        let Some(again) = running.unless_held(ready).await.flatten() else {
+        // Only now: a new token takes a connection as well.
+        drop(connection);
+        let Some(again) = running.again(wait).await else {
             shared.halt.note_cut_short();
             return end(
                 &tries,

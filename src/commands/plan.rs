@@ -104,7 +104,8 @@ fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {
         *lanes.entry((call.app, call.tenant_key)).or_default() += 1;
     }
     let rate = |app| manifest.apps.get(app).map_or(1, |app: &crate::manifest::App| app.rate_per_minute);
-    let time = pace::estimate(lanes.into_iter().map(|((app, _), calls)| (calls, rate(app))));
+    let lanes: Vec<(u64, u32)> = lanes.into_iter().map(|((app, _), calls)| (calls, rate(app))).collect();
+    let time = pace::estimate(&lanes);
     time.as_secs_f64().ceil() as u64
 }
 

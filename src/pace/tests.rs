@@ -80,7 +80,7 @@ async fn the_estimate_is_what_it_takes() {
         let start = Instant::now();
         send(&RefCell::new(Pace::new(Rate::PerMinute(rate), &[])), calls, steady).await;
         let (took, estimated) =
-            (start.elapsed().as_secs_f64(), estimate([(calls as u64, rate)]).as_secs_f64());
+            (start.elapsed().as_secs_f64(), estimate(&[(calls as u64, rate)]).as_secs_f64());
         assert!((took - estimated).abs() <= 0.01 * estimated, "{calls} at {rate}: {took} s, {estimated} s");
     }
 }
@@ -99,7 +99,7 @@ async fn a_thousand_calls_take_little_more_than_the_nine_minutes_that_the_quota_
 async fn calls_of_earlier_runs_count() {
     let ages: Vec<Duration> = (0..60).map(|_| Duration::from_secs(20)).collect();
     let pace = RefCell::new(Pace::new(Rate::PerMinute(100), &ages));
-    let (start, estimated) = (Instant::now(), pace.borrow().remaining(100));
+    let (start, estimated) = (Instant::now(), pace.borrow().remaining(100, 100));
     let seen = send(&pace, 100, steady).await;
     let early = seen.iter().filter(|(arrived, _)| *arrived - start < Duration::from_secs(40)).count();
     assert_eq!(early, 40);
@@ -117,7 +117,7 @@ async fn a_pause_is_kept_and_what_follows_is_evenly_spaced_and_foreseen() {
         pace.borrow_mut().pause(Duration::from_secs(7));
         // The answers of calls that were in flight speak of the same limit.
         pace.borrow_mut().pause(Duration::from_secs(1));
-        let (start, foreseen) = (Instant::now(), pace.borrow().remaining(150).as_secs_f64());
+        let (start, foreseen) = (Instant::now(), pace.borrow().remaining(150, 150).as_secs_f64());
         let after = send(&pace, 150, steady).await;
         let took = start.elapsed().as_secs_f64();
         assert!((took - foreseen).abs() <= 0.01 * foreseen, "{rate}: {took} s, {foreseen} s");
@@ -147,7 +147,7 @@ async fn what_remains_is_foreseen_at_any_point_of_a_run() {
     for sent in [1, 50, 100, 150, 399] {
         let pace = RefCell::new(Pace::new(Rate::PerMinute(100), &[]));
         send(&pace, sent, steady).await;
-        let (start, foreseen) = (Instant::now(), pace.borrow().remaining(300).as_secs_f64());
+        let (start, foreseen) = (Instant::now(), pace.borrow().remaining(300, 300).as_secs_f64());
         send(&pace, 300, steady).await;
         let took = start.elapsed().as_secs_f64();
         assert!((took - foreseen).abs() <= 0.01 * foreseen, "after {sent}: {took} s, {foreseen} s");
@@ -166,8 +166,49 @@ async fn an_absurd_pause_ends() {
 #[tokio::test(start_paused = true)]
 async fn nothing_holds_an_unlimited_lane_up() {
     let pace = RefCell::new(Pace::new(Rate::Unlimited, &[]));
-    let (start, foreseen) = (Instant::now(), pace.borrow().remaining(8000));
+    let (start, foreseen) = (Instant::now(), pace.borrow().remaining(8000, 8000));
     send(&pace, 8000, steady).await;
     assert_eq!(start.elapsed().as_secs(), 100);
     assert!((foreseen.as_secs_f64() - 100.0).abs() < 1.0, "{foreseen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_that_share_the_connections_take_what_is_foreseen() {
+    for (lanes, calls) in [(100, 200), (200, 200), (400, 101)] {
+        let connections = tokio::sync::Semaphore::new(CONNECTIONS);
+        let start = Instant::now();
+        let lane = || async {
+            let pace = RefCell::new(Pace::new(Rate::PerMinute(100), &[]));
+            let (turn, answered, left) = (Mutex::new(()), Notify::new(), std::cell::Cell::new(calls));
+            join_all((0..IN_FLIGHT).map(|_| async {
+                loop {
+                    let waiting = turn.lock().await;
+                    if left.get() == 0 {
+                        return;
+                    }
+                    let connection = loop {
+                        let connection = connections.acquire().await.unwrap();
+                        let taken = pace.borrow_mut().take();
+                        let Err(wait) = taken else { break connection };
+                        drop(connection);
+                        match wait {
+                            Wait::Until(at) => sleep_until(at).await,
+                            Wait::Answer => answered.notified().await,
+                        }
+                    };
+                    left.set(left.get() - 1);
+                    drop(waiting);
+                    sleep(Duration::from_millis(100)).await;
+                    drop(connection);
+                    pace.borrow_mut().answered(Duration::from_millis(100));
+                    answered.notify_waiters();
+                }
+            }))
+            .await;
+        };
+        join_all((0..lanes).map(|_| lane())).await;
+        let took = start.elapsed().as_secs_f64();
+        let foreseen = estimate(&vec![(calls, 100); lanes]).as_secs_f64();
+        assert!((took - foreseen).abs() <= 0.05 * took, "{lanes} x {calls}: {took} s, {foreseen} s");
+    }
 }

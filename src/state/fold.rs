@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use uuid::Uuid;
 
-use super::minute::{Answered, LastMinute};
+use super::minute::LastMinute;
 use super::record::{Bind, End, Forget, Init, Intent, Outcome, Record, Run, Snapshot, Track, Update};
 use super::sum::{
     AppIndex, BoundApp, Id, IdRef, LastOutcome, OpenIntent, RunFacts, State, Status, Subscription,
@@ -158,6 +158,7 @@ impl State {
             return Err(impossible(format!("the run {run} begins twice")));
         }
         self.runs.insert(run, facts);
+        self.last_minute.run(at);
         self.written(at, by);
         Ok(())
     }
@@ -165,12 +166,14 @@ impl State {
     fn intent(&mut self, intent: Intent) -> Result<(), Impossible> {
         let Intent { at, run, app, tenant_key, approval_code } = intent;
         self.known_run(&run)?;
-        let subscription = self.tracked_mut(&app, tenant_key.as_ref(), &approval_code, "intent")?;
+        let (index, subscription) =
+            self.tracked_full_mut(&app, tenant_key.as_ref(), &approval_code, "intent")?;
         if let Some(earlier) = subscription.own_intent.take() {
             subscription.lost_intent.get_or_insert(earlier);
         }
         subscription.own_intent = Some(Box::new(OpenIntent { at, run }));
         subscription.last_run = Some(run);
+        self.last_minute.intent(index);
         self.written_at = at;
         Ok(())
     }
@@ -224,7 +227,7 @@ impl State {
             reason: reason.map(|reason| reason.into_string()),
         }));
         self.written_at = at;
-        self.last_minute.note(at, Answered { at, subscription: index, calls: attempts });
+        self.last_minute.outcome(at, index, attempts);
         Ok(())
     }
 
@@ -276,6 +279,8 @@ impl State {
             last_run,
         };
         let last = subscription.outcome.as_ref().map(|outcome| (outcome.at, outcome.attempts));
+        let newest = self.runs.last().filter(|(_, run)| run.end.is_none()).map(|(run, _)| *run);
+        let is_cut_off = subscription.own_intent.as_ref().is_some_and(|intent| Some(intent.run) == newest);
         let index = self.subscriptions.len();
         match self.subscriptions.entry(Id { app, tenant_key, approval_code }) {
             indexmap::map::Entry::Vacant(entry) => entry.insert(subscription),
@@ -285,7 +290,10 @@ impl State {
             }
         };
         if let Some((answered_at, calls)) = last {
-            self.last_minute.note(at, Answered { at: answered_at, subscription: index, calls });
+            self.last_minute.answered(at, index, answered_at, calls);
+        }
+        if is_cut_off {
+            self.last_minute.intent(index);
         }
         // Whoever compacted the ledger wrote it, whatever runs it quotes.
         self.written(at, self.begun_by.clone());

@@ -1,70 +1,94 @@
 //! The calls of the last minute, which the platform's quota still counts. Pure; told what time it is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::sum::{AppIndex, OpenIntent, State};
+use super::sum::{AppIndex, State};
 use crate::subscription::TenantKey;
 
-/// For how long the platform counts a call.
-const MINUTE: SignedDuration = SignedDuration::from_secs(60);
+/// For how long the platform counts a call, and a second in which clocks may disagree.
+const MINUTE: SignedDuration = SignedDuration::from_secs(61);
 
 /// No quota is larger; what a ledger says may be any number.
 const MOST: u32 = 100;
+
+/// How often a call may have been sent of which nothing but its intent is known.
+const TRIES: u32 = 4;
 
 /// How long ago calls were answered, by app and tenant.
 pub type Ages<'a> = BTreeMap<(AppIndex, Option<&'a TenantKey>), Vec<Duration>>;
 
 /// The calls that came to one outcome.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Answered {
+struct Answered {
     /// When it was recorded: each of them was answered by then.
-    pub at: Timestamp,
+    at: Timestamp,
     /// Its position among the state's subscriptions.
-    pub subscription: usize,
+    subscription: usize,
     /// How many there were.
-    pub calls: u32,
+    calls: u32,
 }
 
-/// The calls of the minute before the newest record.
+/// The calls of the minute before the newest record. Subscriptions are named by their position in the state.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastMinute(VecDeque<Answered>);
+pub(super) struct LastMinute {
+    answered: VecDeque<Answered>,
+    /// What the newest run has begun and not ended yet.
+    open: BTreeSet<usize>,
+}
 
 impl LastMinute {
-    /// Notes what a record of that time says, and lets go what is older than a minute by then.
-    pub(super) fn note(&mut self, now: Timestamp, answered: Answered) {
-        let is_over = |answered: &Answered| now.duration_since(answered.at) >= MINUTE;
-        while self.0.front().is_some_and(is_over) {
-            self.0.pop_front();
+    /// A run begins: the one before is dead, and so what it had begun has been answered or given up.
+    pub(super) fn run(&mut self, at: Timestamp) {
+        for subscription in std::mem::take(&mut self.open) {
+            self.answered(at, subscription, at, TRIES);
         }
-        if !is_over(&answered) {
-            self.0.push_back(answered);
+    }
+
+    /// A call is about to be sent.
+    pub(super) fn intent(&mut self, subscription: usize) {
+        self.open.insert(subscription);
+    }
+
+    /// It has come to an outcome.
+    pub(super) fn outcome(&mut self, at: Timestamp, subscription: usize, calls: u32) {
+        self.open.remove(&subscription);
+        self.answered(at, subscription, at, calls);
+    }
+
+    /// Notes calls that were answered by then, and lets go what is older than a minute.
+    pub(super) fn answered(&mut self, now: Timestamp, subscription: usize, at: Timestamp, calls: u32) {
+        // Where the clock was set back, what was before is taken to have been just now.
+        for ahead in self.answered.iter_mut().rev().take_while(|answered| answered.at > now) {
+            ahead.at = now;
+        }
+        while self.answered.front().is_some_and(|first| now.duration_since(first.at) >= MINUTE) {
+            self.answered.pop_front();
+        }
+        if calls > 0 && now.duration_since(at) < MINUTE {
+            self.answered.push_back(Answered { at, subscription, calls });
         }
     }
 }
 
 impl State {
     /// How long ago each call was answered that the platform may still count at `now`, the wall clock's time; zero
-    /// where a clock has been set back. A call that was cut off by the death of its run may have arrived after
-    /// everything that the ledger tells: it counts as answered just now.
+    /// where a clock has been set back. A call that was cut off by the death of its run may have been tried four
+    /// times, and may have arrived after everything that the ledger tells: each counts as answered just now.
     pub fn calls_of_last_minute(&self, now: Timestamp) -> Ages<'_> {
         let mut ages: Ages<'_> = BTreeMap::new();
-        for Answered { at, subscription, calls } in &self.last_minute.0 {
-            let age = now.duration_since(*at);
-            if let Some((id, _)) = self.subscriptions.get_index(*subscription).filter(|_| age < MINUTE) {
-                let age = Duration::try_from(age).unwrap_or_default();
-                let of_lane = ages.entry((id.app, id.tenant_key.as_ref())).or_default();
-                of_lane.extend(std::iter::repeat_n(age, (*calls).min(MOST) as usize));
-            }
-        }
-        let cut_off = self.runs.last().filter(|(_, run)| run.end.is_none()).map(|(run, _)| run);
-        let is_cut_off = |intent: &OpenIntent| Some(&intent.run) == cut_off;
-        for (id, subscription) in &self.subscriptions {
-            if subscription.own_intent.as_deref().is_some_and(is_cut_off) {
-                ages.entry((id.app, id.tenant_key.as_ref())).or_default().push(Duration::ZERO);
-            }
+        let LastMinute { answered, open } = &self.last_minute;
+        let open = open.iter().map(|subscription| (*subscription, SignedDuration::ZERO, TRIES));
+        let answered = answered
+            .iter()
+            .map(|answered| (answered.subscription, now.duration_since(answered.at), answered.calls));
+        for (subscription, age, calls) in answered.filter(|(_, age, _)| *age < MINUTE).chain(open) {
+            let Some((id, _)) = self.subscriptions.get_index(subscription) else { continue };
+            let age = Duration::try_from(age).unwrap_or_default();
+            let of_lane = ages.entry((id.app, id.tenant_key.as_ref())).or_default();
+            of_lane.extend(std::iter::repeat_n(age, calls.min(MOST) as usize));
         }
         ages
     }
@@ -121,19 +145,47 @@ mod tests {
     fn calls_count_for_a_minute_after_their_answer() {
         let state = state(&[(0, Some(1)), (10, Some(1)), (20, Some(2)), (21, Some(1))], true);
         assert_eq!(told(&state, 25), "t0: [25, 5, 5] t1: [15, 4] ");
-        assert_eq!(told(&state, 70), "t0: [50, 50] t1: [49] ");
-        assert_eq!(told(&state, 81), "");
+        assert_eq!(told(&state, 71), "t0: [51, 51] t1: [50] ");
+        assert_eq!(told(&state, 82), "");
     }
 
     #[test]
     fn a_clock_that_was_set_back_makes_calls_new_not_old() {
-        assert_eq!(told(&state(&[(100, Some(1)), (200, Some(1))], true), 30), "t1: [0] ");
+        let state = state(&[(100, Some(1)), (200, Some(1)), (30, Some(1))], true);
+        assert_eq!(told(&state, 20), "t0: [0] t1: [0] ");
+        assert_eq!(told(&state, 40), "t0: [10] t1: [10] ");
+        assert_eq!(told(&state, 91), "");
     }
 
     #[test]
-    fn a_call_that_was_cut_off_counts_as_new_until_its_run_has_an_end() {
-        assert_eq!(told(&state(&[(0, Some(1)), (1, None)], false), 200), "t1: [0] ");
-        assert_eq!(told(&state(&[(0, Some(1)), (1, None)], true), 200), "");
+    fn a_call_that_was_cut_off_counts_as_four_that_were_answered_just_now() {
+        assert_eq!(told(&state(&[(0, Some(1)), (1, None)], false), 200), "t1: [0, 0, 0, 0] ");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_not_forgotten_when_the_next_run_begins() {
+        let mut state = state(&[(0, Some(1)), (1, None), (1, None)], false);
+        let run = |number: u32, second| {
+            let run = format!(r#""run":"00000000-0000-0000-0000-00000000000{number}""#);
+            format!(r#"{{"op":"run","at":"{}",{run},"plan_digest":"x","by":{{}}}}"#, at(second))
+        };
+        for (number, second) in [(2, 100), (3, 110)] {
+            state.fold(serde_json::from_str(&run(number, second)).unwrap()).unwrap();
+            let age = 120 - second;
+            assert!(
+                told(&state, 120).starts_with(&format!("t0: [{0}, {0}", age.max(20))),
+                "{}",
+                told(&state, 120)
+            );
+        }
+        // An import settles what nobody knows; it does not take the calls back.
+        let track = format!(
+            r#"{{"op":"track","at":"{}","app":"isv","tenant_key":"t1","approval_code":"A-1","by":{{}}}}"#,
+            at(111)
+        );
+        state.fold(serde_json::from_str(&track).unwrap()).unwrap();
+        assert_eq!(told(&state, 120), "t0: [20, 20, 20, 20] t1: [20, 20, 20, 20] ");
+        assert_eq!(told(&state, 161), "");
     }
 
     #[test]

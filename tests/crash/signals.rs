@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use larksub::sandbox::Config;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::world::{LANES, PROGRAM, World, begin, end, lines, swift_platform, until};
+use crate::world::{LANES, PROGRAM, World, begin, end, intents, lines, swift_platform, until};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
 
@@ -46,6 +46,20 @@ fn a_signal_ends_a_run_after_the_calls_in_flight() {
         world.check(&rerun);
         world.check_settled(&Default::default());
     }
+}
+
+#[test]
+fn a_signal_while_an_intent_is_recorded_sends_nothing() {
+    let world = World::new(swift_platform());
+    let child = begin(world.larksub(&APPLY).env("LARKSUB_FAILPOINT", "synced:2=slow"));
+    until("an intent is recorded", || !intents(&world.bytes()).is_empty());
+    signal(&child, Signal::INT);
+    let ran = end(child).exits(130);
+    assert_eq!(world.calls(), Vec::<String>::new());
+    assert_eq!(how(&world).as_deref(), Some("interrupted"));
+    assert_eq!(world.check(&ran), Default::default(), "what was not sent is not unknown");
+    world.run(&["apply", "plan.json"]).exits(3);
+    world.check_settled(&Default::default());
 }
 
 #[test]

@@ -346,7 +346,7 @@ impl Bench {
         }
         let lines = read_file(&self.state_path()).unwrap().lines.count() - lines_before;
         let most_at_once = client.platform().most_at_once.get();
-        let estimate = pace::estimate(loads);
+        let estimate = pace::estimate(&loads);
         let after = self.plan();
         let ran = Ran { report, events: told, calls, elapsed, estimate, plan: after, lines, most_at_once };
         self.check(&plan, &ran);
