@@ -173,6 +173,12 @@ async fn after_a_rate_limit_the_time_that_is_shown_is_the_time_that_it_takes() {
     let last = ran.unsubscribes().map(|call| call.at).max().unwrap();
     let (took, corrected) = ((last - limited).as_secs_f64(), corrected.unwrap());
     assert!((took - corrected).abs() <= 0.05 * took, "{took} s, {corrected} s");
+    // Of the very last call, too.
+    let ran = hr(1, &["C-000=rate_limit:1"]).run().await;
+    let shown = ran.events.iter().any(
+        |event| matches!(event, Event::Paused { pause, remaining, .. } if remaining >= pause && !pause.is_zero()),
+    );
+    assert!(shown, "{:?}", ran.events);
 }
 
 #[tokio::test(start_paused = true)]

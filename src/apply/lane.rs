@@ -120,7 +120,7 @@ async fn work<'a, P: Platform>(running: &Running<'a, P>) {
         let outcome = Box::pin(send(running, call, connection)).await;
         running.open.set(running.open.get() - 1);
         running.changed.notify_waiters();
-        running.foresee();
+        running.foresee(0);
         unwritten = Some((call, outcome));
     }
     write(running, unwritten, None).await;
@@ -200,17 +200,18 @@ impl<'a, P> Running<'a, P> {
     /// Sends nothing for so long, and evenly from then on.
     pub fn pause(&self, reset: Duration) {
         self.pace.borrow_mut().pause(reset);
-        self.foresee();
+        self.foresee(1);
     }
 
     fn most_open(&self) -> usize {
         if self.has_verdict.get() { IN_FLIGHT } else { 1 }
     }
 
-    /// Tells when the lane will be through.
-    fn foresee(&self) {
-        let left = self.calls.borrow().len() as u64 + self.again.get();
-        let of_all = self.shared.unsent.get() + self.again.get();
+    /// Tells when the lane will be through, if so many more calls have to be sent again.
+    fn foresee(&self, more: u64) {
+        let again = self.again.get() + more;
+        let left = self.calls.borrow().len() as u64 + again;
+        let of_all = self.shared.unsent.get() + again;
         self.shared.finish.set(self.index, Instant::now() + self.pace.borrow().remaining(left, of_all));
     }
 }
