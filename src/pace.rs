@@ -3,10 +3,10 @@
 //! The calls of one lane, that is, of one app in one tenant, obey a [`Pace`]. Two limits make it up, and both have to
 //! let a call go:
 //!
-//! - [`slots`]: the hard one. As many as the platform allows in a minute; a call takes one when it leaves, and gives
+//! - `slots`: the hard one. As many as the platform allows in a minute; a call takes one when it leaves, and gives
 //!   it back a minute after its *answer*. So in no 60 seconds more calls reach the server than there are slots,
 //!   however long each of them was under way.
-//! - [`bucket`]: governor's token bucket, which shapes the flow. At the platform's own rate it lets a minute's calls
+//! - `bucket`: governor's token bucket, which shapes the flow. At the platform's own rate it lets a minute's calls
 //!   leave at once; at a lower one, and after the platform has asked for a pause, it spaces them evenly.
 //!
 //! Everything runs on tokio's clock, so a test of ten thousand calls takes no time.
