@@ -195,14 +195,15 @@ fn an_allowance_never_changes_the_digest() {
 
 pub fn a_run_that_was_killed_is_finished_by_the_same_command() {
     let codes: Vec<String> = (1..=5).map(code).collect();
-    let platform = Platform::start(&codes, &["--latency", "300ms"]);
+    // One is done and never answered, so the run cannot end before it is killed.
+    let slow = format!("{}=slow:1", codes[2]);
+    let platform = Platform::start(&codes, &["--latency", "100ms", "--fault", &slow]);
     let scratch = Scratch::dropping(&platform.url, &codes, &[]);
     scratch.run("plan --out plan.json").exit(0);
     let running = scratch.spawn("apply plan.json");
     let state = || scratch.text("larksub.state.jsonl");
     running.until("something is settled", || state().contains(r#""op":"outcome""#));
-    // By then the next call has been sent and done, or will be: its intent is durable either way.
-    running.until("the next call arrives", || platform.calls().len() >= 2);
+    running.until("the slow call arrives", || platform.calls().contains(&codes[2]));
     running.signal(Signal::KILL);
     assert_eq!(running.wait().status, None);
     let ledger = scratch.ledger();
@@ -240,7 +241,9 @@ pub fn a_run_that_was_killed_is_finished_by_the_same_command() {
 #[test]
 fn a_run_that_was_interrupted_is_resumed_by_its_digest_even_when_labels_and_names_changed() {
     let codes: Vec<String> = (1..=4).map(code).collect();
-    let platform = Platform::start(&codes, &["--latency", "200ms"]);
+    // The first call goes alone, and is answered a second after it arrived.
+    let slow = format!("{}=slow:1", codes[0]);
+    let platform = Platform::start(&codes, &["--fault", &slow, "--slow-seconds", "1"]);
     let scratch = Scratch::dropping(&platform.url, &codes, &[&codes[3]]);
     scratch.run("plan --out plan.json").exit(0);
     let digest = scratch.json("plan.json")["digest"].as_str().unwrap().to_owned();
