@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::plan::{self, Plan};
-use crate::state::Record;
+use crate::state::record::{self, Record};
 
 pub use manifest::manifest;
 
@@ -35,7 +35,8 @@ pub fn plan() -> Value {
 
 /// One line of the ledger: 2020-12.
 pub fn ledger_line() -> Value {
-    titled(written::<Line<'static>>(), "A line of larksub's state (larksub.state, version 1)")
+    let title = format!("A line of larksub's state ({}, version {})", record::FORMAT, record::VERSION);
+    titled(written::<Line<'static>>(), &title)
 }
 
 /// One line of the ledger: one synced batch.

@@ -1,111 +1,16 @@
-//! The JSON schemas, held to what they describe by a validator that is not ours: to the parser of the manifest, and to
-//! the readers of plans and of the ledger, each of which must refuse exactly what its schema refuses.
-//!
-//! `schemas/` holds them as files, so that a change of a format meets a reviewer; `UPDATE=1` writes them anew.
+//! The manifest's schema beside its parser.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-#[path = "support/mutations.rs"]
-mod mutations;
-#[path = "support/script.rs"]
-mod script;
-
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use jsonschema::Validator;
 use larksub::manifest::{Source, parse};
-use larksub::plan::Plan;
 use larksub::schema;
-use larksub::state::line::read_line;
 use larksub::subscription::{AppId, AppLabel, ApprovalCode, BaseUrl, TenantKey};
-use mutations::mutations;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn validator(schema: &Value) -> Validator {
-    jsonschema::options().should_validate_formats(true).build(schema).unwrap()
-}
-
-fn folders(name: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root().join(name)).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
-}
-
-#[track_caller]
-fn assert_valid(validator: &Validator, instance: &Value, place: &str) {
-    let errors: Vec<String> = validator
-        .iter_errors(instance)
-        .map(|error| format!("{place}: {error} at {}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{}", errors.join("\n"));
-}
-
-#[test]
-fn the_schemas_are_valid_and_stand_in_the_repository() {
-    for (name, schema, draft) in [
-        ("manifest", schema::manifest(), "http://json-schema.org/draft-07/schema#"),
-        ("plan", schema::plan(), "https://json-schema.org/draft/2020-12/schema"),
-        ("ledger", schema::ledger_line(), "https://json-schema.org/draft/2020-12/schema"),
-    ] {
-        assert_eq!(schema["$schema"], draft);
-        jsonschema::meta::validate(&schema).unwrap();
-        let path = root().join(format!("schemas/{name}.json"));
-        let text = larksub::json::pretty(&schema).unwrap() + "\n";
-        if std::env::var_os("UPDATE").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, &text).unwrap();
-        }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            kept == text,
-            "schemas/{name}.json differs from `larksub schema {name}`; UPDATE=1 writes it anew"
-        );
-    }
-}
-
-#[test]
-fn every_key_is_described_for_a_reader() {
-    fn undescribed(schema: &Value, place: &str, found: &mut Vec<String>) {
-        let Some(keys) = schema.as_object() else {
-            let items = schema.as_array().into_iter().flatten();
-            return items.for_each(|item| undescribed(item, place, found));
-        };
-        for (name, inner) in keys {
-            let place = format!("{place}/{name}");
-            if let Some(text) = inner.as_str().filter(|_| name == "description") {
-                let is_prose = !text.contains("[`") && !text.contains("::") && !text.contains('\n');
-                if !is_prose || !text.ends_with(['.', ')', '`']) {
-                    found.push(format!("{place}: {text}"));
-                }
-            }
-            // Conditions describe nothing.
-            if !["if", "then", "else", "dependencies"].contains(&name.as_str()) {
-                undescribed(inner, &place, found);
-            }
-        }
-        let properties = schema["properties"].as_object().into_iter().flatten();
-        for (key, inner) in properties.filter(|(key, _)| *key != "op" && *key != "what") {
-            if inner["description"].as_str().is_none() {
-                found.push(format!("{place}/{key} is not described"));
-            }
-        }
-    }
-    let mut found = Vec::new();
-    for schema in [schema::manifest(), schema::plan(), schema::ledger_line()] {
-        undescribed(&schema, "", &mut found);
-    }
-    assert!(found.is_empty(), "{}", found.join("\n"));
-}
-
-// The manifest.
+use super::{assert_valid, folders, root, validator};
 
 fn sources(case: &Path) -> Vec<Source> {
     let entries = fs::read_dir(case).unwrap().map(|entry| entry.unwrap().path());
@@ -338,100 +243,4 @@ proptest! {
         prop_assert_eq!(matches(AppId::PATTERN), text.parse::<AppId>().is_ok());
         prop_assert_eq!(matches(AppLabel::PATTERN) && !text.ends_with("file"), text.parse::<AppLabel>().is_ok());
     }
-}
-
-// The plan.
-
-#[test]
-fn the_schema_of_a_plan_refuses_what_its_reader_refuses() {
-    // Words that the schema pins, and the reader compares elsewhere.
-    const PINNED: [&str; 4] = ["format", "digest", "manifest_digest", "tail_crc"];
-    let validator = validator(&schema::plan());
-    let mut counts = BTreeMap::<bool, u64>::new();
-    for case in folders("tests/plan") {
-        let text = fs::read_to_string(case.join("expected.json")).unwrap();
-        let mut plan: Value = serde_json::from_str(&text).unwrap();
-        assert_valid(&validator, &plan, &case.display().to_string());
-        let checksum = plan.as_object_mut().unwrap().remove("checksum").unwrap();
-        assert!(!validator.is_valid(&plan), "a plan without its checksum");
-        for (what, changed) in mutations(&plan, &PINNED) {
-            let is_right = serde_json::from_value::<Plan>(changed.clone()).is_ok();
-            let mut changed = changed;
-            if let Some(changed) = changed.as_object_mut() {
-                changed.insert("checksum".into(), checksum.clone());
-            }
-            assert_eq!(validator.is_valid(&changed), is_right, "{}: {what}", case.display());
-            *counts.entry(is_right).or_default() += 1;
-        }
-    }
-    println!("changed plans: {counts:?}");
-    assert!(counts[&false] >= 2_000 && counts[&true] >= 100, "{counts:?}");
-}
-
-#[test]
-fn a_plan_of_another_format_or_version_is_no_plan() {
-    let validator = validator(&schema::plan());
-    let text = fs::read_to_string(root().join("tests/plan/nothing-to-do/expected.json")).unwrap();
-    let plan: Value = serde_json::from_str(&text).unwrap();
-    for (key, value) in [
-        ("format", json!("larksub.state")),
-        ("version", json!(2)),
-        ("digest", json!("sha256:0")),
-        ("checksum", json!("0")),
-        ("estimate_s", Value::Null),
-    ] {
-        let mut changed = plan.clone();
-        changed[key] = value;
-        assert!(!validator.is_valid(&changed), "{key}");
-    }
-}
-
-// The ledger.
-
-/// A line as the ledger has it: `op` is the first key of a record.
-fn line_text(line: &Value) -> String {
-    let mut line = line.clone();
-    let records = line.as_object_mut().and_then(|line| line.remove("records"));
-    let record = |record: &Value| {
-        let Some(mut rest) = record.as_object().cloned() else { return record.to_string() };
-        let Some(op) = rest.remove("op") else { return record.to_string() };
-        let rest = Value::Object(rest).to_string();
-        format!("{{\"op\":{op},{}", &rest[1..])
-    };
-    let records = records.map(|records| match &records {
-        Value::Array(records) => format!("[{}]", records.iter().map(record).collect::<Vec<_>>().join(",")),
-        other => other.to_string(),
-    });
-    let text = line.to_string();
-    match records {
-        Some(records) => format!("{{\"records\":{records},{}", &text[1..]),
-        None => text,
-    }
-}
-
-#[test]
-fn the_schema_of_a_line_refuses_what_its_reader_refuses() {
-    let validator = validator(&schema::ledger_line());
-    let (mut lines, mut counts) = (0, BTreeMap::<bool, u64>::new());
-    let mut told: Vec<String> = folders("tests/plan")
-        .iter()
-        .filter_map(|case| fs::read_to_string(case.join("state.txt")).ok())
-        .collect();
-    told.push("bind isv cli_a https://x.example store\ntrack isv/t/A name=n owner=o protect\nupdate isv/t/A name=m\nrun 1\nintent isv/t/A\noutcome isv/t/A failed\nend failed\nforget isv/t/A reason=r".into());
-    for told in told {
-        for text in script::ledger(&told).lines() {
-            lines += 1;
-            let line: Value = serde_json::from_str(text).unwrap();
-            assert_valid(&validator, &line, text);
-            // The reader has compared the checksum before.
-            let changes = mutations(&line, &["format", "crc"]).into_iter();
-            for (what, changed) in changes.filter(|(what, _)| !what.starts_with("/crc")) {
-                let is_right = read_line(line_text(&changed).as_bytes()).is_ok();
-                assert_eq!(validator.is_valid(&changed), is_right, "{what} of {text}");
-                *counts.entry(is_right).or_default() += 1;
-            }
-        }
-    }
-    println!("{lines} lines; changed: {counts:?}");
-    assert!(lines >= 300 && counts[&false] >= 3_000, "{lines} lines, {counts:?}");
 }
