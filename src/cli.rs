@@ -111,6 +111,20 @@ Every problem of every file is reported at once. Neither network nor credential 
     State(StateCommand),
     /// Run the embedded platform, for trying and for tests
     Sandbox(SandboxArgs),
+    /// Print the JSON schema of a format, for editors, policy engines and validators
+    #[command(after_help = "Examples:
+  larksub schema manifest > larksub.schema.json   completion in editors, with this first line
+                                                  in larksub.toml: #:schema ./larksub.schema.json
+  larksub schema plan > plan.schema.json          what `plan --out` and `--format json` write
+  larksub schema ledger > line.schema.json        one line of the state
+
+The manifest's is draft-07, which editors of TOML understand; the others are 2020-12. None
+of them replaces `larksub validate`.")]
+    Schema {
+        /// Of what
+        #[arg(value_name = "OF")]
+        of: SchemaOf,
+    },
     /// Print completions for a shell
     #[command(after_help = "Examples:
   larksub completions bash > /etc/bash_completion.d/larksub
@@ -120,6 +134,17 @@ Every problem of every file is reported at once. Neither network nor credential 
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What there is a JSON schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// A manifest, or one file of a folder of them
+    Manifest,
+    /// A saved plan
+    Plan,
+    /// One line of the state
+    Ledger,
 }
 
 /// `larksub import`

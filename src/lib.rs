@@ -7,6 +7,7 @@
 //! - [`workspace`]: where the manifest and the state are. [`render`]: plans, states and reports as text.
 //! - [`apply`]: a plan, the platform, the pace and the ledger become a report. [`sandbox`]: a platform to try it on.
 //! - [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
+//! - [`schema`]: the formats as JSON schemas.
 //! - [`feishu`]: the platform. [`pace`]: when a call may be sent. [`credentials`]: where secrets come from.
 //! - [`subscription`], [`text`]: identifiers, and foreign strings made safe to show.
 
@@ -31,6 +32,7 @@ pub mod plan;
 pub mod render;
 pub mod report;
 pub mod sandbox;
+pub mod schema;
 pub mod state;
 pub mod subscription;
 pub mod text;

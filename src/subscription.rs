@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -28,7 +29,7 @@ pub struct Malformed {
 }
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
@@ -39,6 +40,8 @@ macro_rules! identifier {
             pub const WHAT: &'static str = $what;
             /// The rule it obeys, as the end of a sentence.
             pub const RULE: &'static str = $rule;
+            /// The same rule as a regular expression, for a JSON schema; `not ending in` is not in it.
+            pub const PATTERN: &'static str = $pattern;
 
             /// The text of it, safe to print anywhere.
             pub fn as_str(&self) -> &str {
@@ -70,6 +73,20 @@ macro_rules! identifier {
                 deserializer.deserialize_str(Parsed(PhantomData))
             }
         }
+
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "pattern": Self::PATTERN })
+            }
+        }
     };
 }
 
@@ -95,6 +112,7 @@ identifier!(
     ApprovalCode,
     "an approval code",
     "1 to 64 letters, digits and hyphens",
+    "^[A-Za-z0-9-]{1,64}$",
     |text| is_run_of(text, |byte| byte.is_ascii_alphanumeric() || byte == b'-')
 );
 
@@ -103,6 +121,7 @@ identifier!(
     TenantKey,
     "a tenant key",
     "1 to 64 letters, digits, hyphens and underscores",
+    "^[A-Za-z0-9_-]{1,64}$",
     |text| is_run_of(text, |byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 );
 
@@ -111,6 +130,7 @@ identifier!(
     AppId,
     "an app id",
     "1 to 64 letters, digits, hyphens and underscores, such as `cli_9dbb2dd6f5e0d104`",
+    "^[A-Za-z0-9_-]{1,64}$",
     |text| is_run_of(text, |byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 );
 
@@ -119,6 +139,7 @@ identifier!(
     AppLabel,
     "an app label",
     "1 to 64 lower-case letters, digits and hyphens, beginning with a letter and not ending in `file`",
+    "^[a-z][a-z0-9-]{0,63}$",
     |text| {
         // A label ending in `file` would make LARKSUB_APP_SECRET_X_FILE mean two things.
         is_run_of(text, |byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -175,6 +196,11 @@ impl BaseUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What every normalised one matches, and what to write in a manifest: a regular expression, for a JSON schema.
+    /// A trailing slash is left out of what is normalised.
+    pub const PATTERN: &'static str =
+        r"^(https://[^/?#@\\\s]+|http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?)/?$";
 
     /// Whether calls to it need TLS; otherwise it is plain http on loopback.
     pub fn is_https(&self) -> bool {
@@ -233,6 +259,20 @@ impl<'de> Deserialize<'de> for BaseUrl {
     }
 }
 
+impl JsonSchema for BaseUrl {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "BaseUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": Self::PATTERN })
+    }
+}
+
 /// Who an app is, whatever it is labelled: two places with the same identity are the same app.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppIdentity {
@@ -249,7 +289,7 @@ impl fmt::Display for AppIdentity {
 }
 
 /// How an app is distributed, which decides how its tokens are obtained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AppKind {
     /// Self-built: one tenant, its own.

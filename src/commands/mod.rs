@@ -9,6 +9,7 @@ pub mod plan;
 pub mod progress;
 pub mod repair;
 pub mod sandbox;
+pub mod schema;
 pub mod show;
 pub mod state;
 pub mod validate;
@@ -151,6 +152,7 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
             let tracked = args.state.as_deref().map(|path| state::tracked(context, path)).transpose()?;
             sandbox::run(args, tracked.unwrap_or_default())
         }
+        Command::Schema { of } => schema::run(context, *of),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "larksub", &mut script);
@@ -343,7 +345,8 @@ const STATE_VARIABLE: &str = "LARKSUB_STATE";
 
 /// A variable that a pipeline meant to set, and did not, must not mean the state that happens to be here.
 fn check_state_path(context: &Context, command: &Command) -> Result<(), Failure> {
-    let needs_state = !matches!(command, Command::Sandbox(_) | Command::Completions { .. });
+    let needs_state =
+        !matches!(command, Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. });
     if !needs_state || !context.workspace.state.as_os_str().is_empty() {
         return Ok(());
     }

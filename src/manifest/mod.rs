@@ -8,7 +8,7 @@ mod draft;
 mod outline;
 mod parse;
 mod pieces;
-mod place;
+pub(crate) mod place;
 pub mod problem;
 mod repeated;
 pub(crate) mod secret;
@@ -28,6 +28,9 @@ use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, TenantKe
 
 /// The platform's own limit, and the default: calls per minute for one app in one tenant.
 pub const MAX_RATE_PER_MINUTE: u32 = 100;
+
+/// The most characters of a name, an owner or a reason: a reviewer has one screen.
+pub const MAX_TEXT: usize = 200;
 
 /// One text of a manifest, as read from a file.
 #[derive(Debug, Clone)]

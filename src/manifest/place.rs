@@ -7,7 +7,7 @@ use crate::text::{Shown, cut};
 
 /// A section, as problems name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place<'a> {
+pub(crate) enum Place<'a> {
     /// The top of a text.
     Root,
     /// `[policy]`

@@ -7,16 +7,13 @@ use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
 use super::place::{Place, name};
-use super::{Problem, Span, suggest};
+use super::{MAX_TEXT, Problem, Span, suggest};
 use crate::subscription::{AppKind, ApprovalCode, BaseUrl, Malformed};
 
 /// A key with its place.
 pub(super) type Key<'i> = Spanned<DeString<'i>>;
 /// A value with its place.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
-
-/// The most characters of a free text: a reviewer has one screen.
-const MAX_TEXT: usize = 200;
 
 /// The source that is being read, and where its problems go.
 pub(super) struct Context<'a> {

@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use crate::subscription::{AppIdentity, ApprovalCode, TenantKey};
 
+/// What every digest matches, as a regular expression.
+pub const PATTERN: &str = "^sha256:[0-9a-f]{64}$";
+
 /// One thing that a plan does. Sorting targets gives the order in which they are digested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target<'a> {

@@ -13,6 +13,7 @@ pub mod saved;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -29,15 +30,21 @@ pub const FORMAT: &str = "larksub.plan";
 pub const VERSION: u32 = 1;
 
 /// What an apply will do, and what a reviewer needs to see of it. Its fields are the saved document's, in order;
-/// `checksum` is added by [`saved`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// `checksum` is added by [`saved`]. [`crate::schema`] derives the document's JSON schema from them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(
+    description = "What an apply will do, with nothing left to decide: what `larksub plan --format json` prints and `--out` saves. What is absent is left out. Names, owners and reasons are foreign strings, not escaped beyond JSON's own rules."
+)]
 pub struct Plan {
     /// Always [`FORMAT`].
+    #[schemars(description = "What the document is.", extend("const" = FORMAT))]
     pub format: String,
     /// See [`VERSION`].
+    #[schemars(description = "The version of the format.", extend("const" = VERSION))]
     pub version: u32,
     /// SHA-256 of what will be done, and of nothing else: `sha256:…`.
+    #[schemars(regex(pattern = digest::PATTERN))]
     pub digest: String,
     /// What it was made from.
     pub facts: Facts,
@@ -63,12 +70,12 @@ pub struct Plan {
     pub overrides: Vec<Override>,
     /// How many calls `apply` will make, retries aside.
     pub calls: u64,
-    /// How long they take at the configured pace, in whole seconds; the caller's to fill in.
+    /// How long they take at the configured pace, in whole seconds.
     pub estimate_s: u64,
 }
 
 /// What a plan was made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     /// The ledger.
@@ -76,15 +83,17 @@ pub struct Facts {
     /// `seq` of its last line.
     pub serial: u64,
     /// The checksum of that line, eight hexadecimal digits.
+    #[schemars(regex(pattern = r"^[0-9a-f]{8}$"))]
     pub tail_crc: String,
     /// The manifest's digest, `sha256:…`.
+    #[schemars(regex(pattern = digest::PATTERN))]
     pub manifest_digest: String,
     /// The apps of the manifest.
     pub apps: Vec<AppFacts>,
 }
 
 /// What a plan says of one app.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppFacts {
     /// Its label in the manifest.
@@ -103,7 +112,7 @@ pub struct AppFacts {
 }
 
 /// How much a plan holds of each thing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Tracked subscriptions, all apps.
@@ -123,7 +132,7 @@ pub struct Counts {
 }
 
 /// A subscription to be unsubscribed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Drop {
     /// The app's label in the manifest.
@@ -152,7 +161,7 @@ pub struct Drop {
 }
 
 /// A subscription that an earlier call may have dropped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unknown {
     /// The app's label in the manifest.
@@ -182,7 +191,7 @@ pub struct Unknown {
 }
 
 /// A subscription that leaves the state without a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Forget {
     /// The app's label in the manifest.
@@ -211,7 +220,7 @@ pub struct Forget {
 }
 
 /// A change to what people see, which needs no call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Update {
     /// The app has a new label.
@@ -238,7 +247,7 @@ pub enum Update {
 }
 
 /// What people see of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
     /// Not escaped.
@@ -252,7 +261,7 @@ pub struct Metadata {
 }
 
 /// A subscription that is declared and not tracked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Untracked {
     /// The app's label in the manifest.

@@ -1,6 +1,7 @@
 //! The records of the ledger: the things that can happen to a subscription.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ pub const VERSION: u32 = 1;
 pub const MAX_MESSAGE: usize = 1024;
 
 /// One thing that happened.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum Record<'a> {
     /// The ledger begins.
@@ -47,15 +48,17 @@ pub enum Record<'a> {
 }
 
 /// The first record: the format, and the identity of this ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Init<'a> {
     /// When, by the wall clock.
     pub at: Timestamp,
     /// Always [`FORMAT`].
+    #[schemars(description = "What the file is.", extend("const" = FORMAT))]
     #[serde(borrow)]
     pub format: Str<'a>,
     /// The version of the format, see [`VERSION`].
+    #[schemars(description = "The version of the format.", extend("const" = VERSION))]
     pub version: u32,
     /// Identifies this ledger and its copies.
     pub lineage: Uuid,
@@ -64,7 +67,7 @@ pub struct Init<'a> {
 }
 
 /// A label, and the app that it stands for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bind {
     /// When, by the wall clock.
@@ -80,7 +83,7 @@ pub struct Bind {
 }
 
 /// A subscription that lives, by import.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Track<'a> {
     /// When, by the wall clock.
@@ -107,7 +110,7 @@ pub struct Track<'a> {
 }
 
 /// A subscription's name, owner and protection as now declared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update<'a> {
     /// When, by the wall clock.
@@ -131,7 +134,7 @@ pub struct Update<'a> {
 }
 
 /// A subscription that leaves the state without a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Forget<'a> {
     /// When, by the wall clock.
@@ -155,7 +158,7 @@ pub struct Forget<'a> {
 }
 
 /// An apply that begins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run<'a> {
     /// When, by the wall clock.
@@ -174,7 +177,7 @@ pub struct Run<'a> {
 }
 
 /// The durable record that a call is about to be sent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
     /// When, by the wall clock.
@@ -191,7 +194,7 @@ pub struct Intent {
 }
 
 /// What became of one call, all its tries together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome<'a> {
     /// When, by the wall clock.
@@ -211,6 +214,7 @@ pub struct Outcome<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
     /// The platform's message beside it, at most [`MAX_MESSAGE`] bytes.
+    #[schemars(description = "The platform's message beside it, cut to 1 KiB.")]
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub msg: Option<Str<'a>>,
     /// What the platform's support asks for.
@@ -227,7 +231,7 @@ pub struct Outcome<'a> {
 }
 
 /// An apply that ends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct End {
     /// When, by the wall clock.
@@ -239,7 +243,7 @@ pub struct End {
 }
 
 /// What one subscription added up to when the ledger was compacted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot<'a> {
     /// When the ledger was compacted, by the wall clock.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indexmap::{Equivalent, IndexMap};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -96,7 +97,7 @@ impl Subscription {
 }
 
 /// The words for whether a subscription lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It lives: tracked.
@@ -119,7 +120,7 @@ impl Status {
 }
 
 /// A call that was about to be sent, and of which nothing more is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenIntent {
     /// When it was recorded.
@@ -129,7 +130,7 @@ pub struct OpenIntent {
 }
 
 /// The newest outcome of a subscription.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LastOutcome {
     /// When it was recorded.

@@ -15,6 +15,7 @@ mod hostile;
 mod imports;
 mod job;
 mod saved_plans;
+mod schemas;
 mod states;
 mod surface;
 
