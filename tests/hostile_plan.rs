@@ -655,6 +655,19 @@ fn what_does_not_fit_is_counted_and_said() {
 }
 
 #[test]
+fn of_many_apps_the_first_are_listed() {
+    let plan = large(1000, 100);
+    let comment = markdown(&plan, 4_000);
+    let listed = comment.lines().filter(|line| line.starts_with("| `7C468A54-")).count();
+    assert!(listed >= 6, "{comment}");
+    let heads: Vec<&str> = comment.lines().filter(|line| line.starts_with("#### ")).collect();
+    assert!(heads[0].starts_with("#### `app-0`: 10 of "), "{comment}");
+    let says =
+        format!("**… and {} drops in {} more apps, not listed**", 1000 - heads.len() * 10, 100 - heads.len());
+    assert!(comment.contains(&says), "{says}\n{comment}");
+}
+
+#[test]
 fn a_forged_digest_is_no_plan() {
     let plan = Plan { digest: "sha256:x -->\n@team".into(), ..facts().2 };
     assert!(saved::read(&saved::write(&plan).unwrap()).is_err());

@@ -90,17 +90,18 @@ struct Group<'a> {
 
 fn groups(plan: &Plan, room: Room) -> Vec<Group<'_>> {
     let groups: Vec<&[Drop]> = plan.drops.chunk_by(|a, b| a.app == b.app).collect();
+    // Where there is no room for two of each, the first apps have it.
+    let apps = groups.len().min((room.drops / 2).max(1));
     let mut left = room.drops;
-    let count = groups.len();
-    let share = |(position, drops): (usize, &'_ _)| {
-        let drops: &&[Drop] = drops;
+    let mut shared = Vec::with_capacity(groups.len());
+    for (position, drops) in groups.into_iter().enumerate() {
         // What one app leaves of its share is the next one's.
-        let listed = drops.len().min(left / (count - position));
+        let share = left.checked_div(apps.saturating_sub(position)).unwrap_or(0);
+        let listed = drops.len().min(share);
         left -= listed;
-        (*drops, listed)
-    };
-    let shares: Vec<(&[Drop], usize)> = groups.iter().enumerate().map(share).collect();
-    shares.into_iter().map(|(drops, listed)| Group { drops, listed }).collect()
+        shared.push(Group { drops, listed });
+    }
+    shared
 }
 
 pub(super) fn drops(plan: &Plan, room: Room, everything: &str, out: &mut String) {
