@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::sandbox::SandboxArgs;
 use crate::plan::digest::is_digest;
+use crate::render::markdown::{LEAST_CHARS, MOST_CHARS, is_key};
 use crate::state::{Override, OverrideFlag};
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
@@ -184,10 +185,11 @@ pub struct ImportArgs {
   larksub plan
   larksub plan --out plan.json --detailed-exitcode
   larksub plan --format diff
+  larksub plan --out plan.json --report markdown=plan.md --report gitlab=tfplan.json
   larksub plan --allow-drops 12              a reviewed exception to max_drops and max_drop_percent
 
-Neither network nor credential is needed, and nothing is written but --out. A plan that a
-guard refuses is shown, saved, and exits 4.")]
+Neither network nor credential is needed, and nothing is written but --out and --report. A
+plan that a guard refuses is shown, saved, and exits 4.")]
 pub struct PlanArgs {
     /// Save the plan, for `apply PLAN`
     #[arg(long, value_name = "FILE")]
@@ -195,6 +197,12 @@ pub struct PlanArgs {
     /// The form it is printed in
     #[arg(long, value_name = "F", default_value = "text")]
     pub format: PlanFormat,
+    /// Write the plan to a file in another form as well (repeatable)
+    #[arg(long, value_name = "F=FILE", value_parser = report)]
+    pub report: Vec<Report>,
+    /// What a comment is like.
+    #[command(flatten)]
+    pub comment: CommentArgs,
     /// List everything, however small the terminal
     #[arg(long)]
     pub full: bool,
@@ -206,6 +214,13 @@ pub struct PlanArgs {
     pub allow: AllowArgs,
 }
 
+impl PlanArgs {
+    /// Every form that is asked for.
+    pub fn forms(&self) -> impl Iterator<Item = PlanFormat> {
+        std::iter::once(self.format).chain(self.report.iter().map(|report| report.format))
+    }
+}
+
 /// The forms a plan is printed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
@@ -215,6 +230,32 @@ pub enum PlanFormat {
     Diff,
     /// The document that --out saves.
     Json,
+    /// For a comment in a pull or merge request.
+    Markdown,
+    /// GitLab's merge-request widget.
+    Gitlab,
+    /// GitHub's annotations, and the step's outputs.
+    Github,
+}
+
+/// A form of the plan, and the file it goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which form.
+    pub format: PlanFormat,
+    /// Where it goes.
+    pub path: PathBuf,
+}
+
+/// What a comment is like.
+#[derive(Debug, Clone, Args)]
+pub struct CommentArgs {
+    /// Fold a comment (`markdown`) to at most N characters
+    #[arg(long, value_name = "N", default_value_t = MOST_CHARS, value_parser = max_chars)]
+    pub max_chars: usize,
+    /// Mark a comment with TEXT, to find it again [default: the state's lineage]
+    #[arg(long, value_name = "TEXT", value_parser = comment_key)]
+    pub comment_key: Option<String>,
 }
 
 /// `larksub apply`
@@ -297,17 +338,36 @@ pub enum Format {
 #[command(after_help = "Examples:
   larksub show                               the state
   larksub show plan.json                     a saved plan, anywhere
+  larksub show plan.json --format markdown   the same, for a comment
   larksub show --format json | jq '.subscriptions[] | select(.status == \"subscribed\")'")]
 pub struct ShowArgs {
     /// A plan that `plan --out` saved; the state where absent
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// The form it is printed in
+    /// The form it is printed in; the state only as text or json
     #[arg(long, value_name = "F", default_value = "text")]
-    pub format: Format,
+    pub format: ShowFormat,
     /// List everything, however small the terminal
     #[arg(long)]
     pub full: bool,
+    /// What a comment is like.
+    #[command(flatten)]
+    pub comment: CommentArgs,
+}
+
+/// The forms that a saved plan is printed in; it does not hold what a diff needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    /// For people.
+    Text,
+    /// One document.
+    Json,
+    /// For a comment in a pull or merge request.
+    Markdown,
+    /// GitLab's merge-request widget.
+    Gitlab,
+    /// GitHub's annotations, and the step's outputs.
+    Github,
 }
 
 /// `larksub state …`
@@ -386,6 +446,39 @@ fn code(text: &str) -> Result<ApprovalCode, String> {
     text.parse().map_err(|error| {
         format!("{error}; a code comes from the answer of \"create definition\", or from the definition's URL in the approval admin console with developer mode on")
     })
+}
+
+fn report(text: &str) -> Result<Report, String> {
+    let (kind, path) = text.split_once('=').unwrap_or((text, ""));
+    let format = PlanFormat::from_str(kind, false).map_err(|_| {
+        let forms = PlanFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let forms: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
+        format!("a report is F=FILE, such as `markdown=plan.md`, with F one of {}", forms.join(", "))
+    })?;
+    match path {
+        "" => Err(format!("the file is missing: `{kind}=FILE`")),
+        path => Ok(Report { format, path: path.into() }),
+    }
+}
+
+fn max_chars(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= LEAST_CHARS => Ok(number),
+        _ => Err(format!(
+            "a whole number, {LEAST_CHARS} at least: the counts, the digest and the command need room"
+        )),
+    }
+}
+
+fn comment_key(text: &str) -> Result<String, String> {
+    match is_key(text) {
+        true => Ok(text.into()),
+        false => Err(
+            "1 to 100 letters, digits and `._/-`, beginning and ending with a letter or digit, without two \
+                      hyphens in a row"
+                .into(),
+        ),
+    }
 }
 
 fn digest(text: &str) -> Result<String, String> {

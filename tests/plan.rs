@@ -1,5 +1,6 @@
 //! Every folder in `tests/plan/` is a manifest and a state (told as a script, see `support/script.rs`), with the plan
-//! that follows from them: as a reviewer reads it, as it is saved, and as a diff. `allow.txt` holds what is allowed by
+//! that follows from them: as a reviewer reads it, as it is saved, as a diff, as a comment, and as
+//! GitHub's annotations. `allow.txt` holds what is allowed by
 //! name, a flag a line; `layout.txt` a screen's columns and lines, where the text is not for a file.
 //!
 //! `UPDATE=1` writes the expectations anew, to be reviewed with a reviewer's ten seconds.
@@ -13,9 +14,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use larksub::commands::forms::position;
 use larksub::error::draw;
 use larksub::manifest::{Manifest, Source, parse};
 use larksub::plan::{self, Plan, merge, saved};
+use larksub::render::markdown::{Comment, MOST_CHARS};
 use larksub::render::plan::Origin;
 use larksub::render::{self, Layout, Paint};
 use larksub::state::read::{Reading, read};
@@ -63,6 +66,19 @@ impl Case {
         render::plan::text(&self.plan, Some(&origin), self.layout(paint))
     }
 
+    fn markdown(&self) -> String {
+        let comment = Comment { key: None, saved: Some("plan.json"), max_chars: MOST_CHARS };
+        render::markdown::text(&self.plan, &comment)
+    }
+
+    fn github(&self) -> String {
+        let sources = [Source {
+            path: "larksub.toml".into(),
+            bytes: fs::read(self.path.join("larksub.toml")).unwrap(),
+        }];
+        render::github::text(&self.plan, &|app, key| position(&self.manifest, &sources, app, key))
+    }
+
     fn diff(&self, paint: Paint) -> String {
         let rows = merge::rows(&self.manifest, &self.reading.state);
         let tracked = format!("larksub.state.jsonl (line {})", self.reading.state.serial);
@@ -108,6 +124,8 @@ fn every_plan_reads_as_reviewed() {
             ("expected.txt", case.text(Paint::Plain)),
             ("expected.json", saved::write(&case.plan).unwrap()),
             ("expected.diff", case.diff(Paint::Plain)),
+            ("expected.md", case.markdown()),
+            ("expected.github", case.github()),
         ] {
             let path = case.path.join(name);
             if std::env::var_os("UPDATE").is_some() {

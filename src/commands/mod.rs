@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod compact;
+pub mod forms;
 pub mod history;
 pub mod import;
 pub mod init;
@@ -15,7 +16,9 @@ pub mod state;
 pub mod validate;
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -362,12 +365,30 @@ pub fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// Writes a file that a person asked for.
+/// Writes a file that a person asked for: whole, or not at all. What is no regular file, such as a pipe, is written to.
 ///
 /// # Errors
 /// It cannot be written.
 pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text).map_err(|error| {
+    let write = || {
+        // A link stays one, and a file keeps its mode.
+        let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let there = std::fs::metadata(&path).ok();
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            return std::fs::write(&path, text);
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut builder = tempfile::Builder::new();
+        // What the process's mask leaves of it, as for any new file.
+        builder.prefix(".larksub-").permissions(Permissions::from_mode(0o666));
+        let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        if let Some(there) = there {
+            file.as_file().set_permissions(there.permissions())?;
+        }
+        file.as_file().write_all(text.as_bytes())?;
+        file.persist(&path).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|error| {
         let title = format!("{} cannot be written", shown(&path.display().to_string()));
         Failure::new(Exit::Error, title).because(error.to_string())
     })

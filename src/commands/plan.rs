@@ -1,16 +1,17 @@
-//! `larksub plan`: what would be dropped. Neither network nor credential, and nothing written but `--out`.
+//! `larksub plan`: what would be dropped. Neither network nor credential, and nothing written but `--out` and
+//! `--report`.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Context, write_file};
-use crate::cli::{PlanArgs, PlanFormat};
+use super::{Context, forms, write_file};
+use crate::cli::{PlanArgs, PlanFormat, Report};
 use crate::error::{Exit, Failure};
 use crate::manifest::{Manifest, Source};
 use crate::pace;
 use crate::plan::{self, Plan, merge, saved};
-use crate::render::{self, Layout};
+use crate::render::{self, Layout, Paint};
 use crate::state::{Override, Reading};
 use crate::text::shown;
 
@@ -22,23 +23,31 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let (manifest, state) = context.manifest_and_state();
     let (manifest, sources) = manifest?;
     let reading = context.state(state)?;
-    if let Some(path) = &args.out {
-        refuse_inputs(context, &sources, path)?;
-    }
+    refuse_inputs(context, &sources, args)?;
     let plan = compute(&manifest, &reading, &args.allow.overrides());
-    let document =
-        if args.out.is_some() || args.format == PlanFormat::Json { document(&plan)? } else { String::new() };
-    if let Some(path) = &args.out {
-        write_file(path, &document)?;
-    }
-    match args.format {
-        PlanFormat::Text => context.print(&text(context, &plan, &reading, context.layout(args.full, 1)))?,
-        PlanFormat::Diff => {
-            context.print(&diff(context, &manifest, &reading))?;
-            // A diff shows neither an app without a section nor what a guard says.
-            context.note(&render::plan::verdict(&plan, context.stderr.paint));
+    let form = |format, layout: Layout| match format {
+        PlanFormat::Text => Ok(text(context, &plan, &reading, layout)),
+        PlanFormat::Diff => Ok(diff(context, &manifest, &reading, layout.paint)),
+        PlanFormat::Json => document(&plan),
+        PlanFormat::Markdown => Ok(forms::markdown(&plan, &args.comment, args.out.as_deref())),
+        PlanFormat::Gitlab => Ok(render::gitlab::text(&plan)),
+        PlanFormat::Github => {
+            Ok(render::github::text(&plan, &|app, key| forms::position(&manifest, &sources, app, key)))
         }
-        PlanFormat::Json => context.print(&document)?,
+    };
+    if let Some(path) = &args.out {
+        write_file(path, &document(&plan)?)?;
+    }
+    for Report { format, path } in &args.report {
+        write_file(path, &form(*format, Layout::PLAIN)?)?;
+    }
+    if args.forms().any(|format| format == PlanFormat::Github) {
+        forms::add_outputs(&plan)?;
+    }
+    context.print(&form(args.format, context.layout(args.full, 1))?)?;
+    if args.format == PlanFormat::Diff {
+        // A diff shows neither an app without a section nor what a guard says.
+        context.note(&render::plan::verdict(&plan, context.stderr.paint));
     }
     if let Some(path) = &args.out {
         let path = shown(&path.display().to_string()).into_owned();
@@ -69,11 +78,11 @@ pub fn text(context: &Context, plan: &Plan, reading: &Reading, layout: Layout) -
     render::plan::text(plan, Some(&origin), layout)
 }
 
-fn diff(context: &Context, manifest: &Manifest, reading: &Reading) -> String {
+fn diff(context: &Context, manifest: &Manifest, reading: &Reading, paint: Paint) -> String {
     let rows = merge::rows(manifest, &reading.state);
     let tracked = format!("{} (line {})", context.workspace.state.display(), reading.state.serial);
     let declared = context.workspace.manifest.display().to_string();
-    render::diff::unified(&rows, &tracked, &declared, context.stdout.paint)
+    render::diff::unified(&rows, &tracked, &declared, paint)
 }
 
 fn document(plan: &Plan) -> Result<String, Failure> {
@@ -82,20 +91,28 @@ fn document(plan: &Plan) -> Result<String, Failure> {
     })
 }
 
-/// A plan saved over the state would end the only ledger there is.
-fn refuse_inputs(context: &Context, sources: &[Source], out: &Path) -> Result<(), Failure> {
-    let file = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    let Some(there) = file(out) else { return Ok(()) };
-    let manifests = sources.iter().map(|source| (Path::new(&source.path), "manifest"));
-    let mut inputs = std::iter::once((context.workspace.state.as_path(), "state")).chain(manifests);
-    match inputs.find(|(path, _)| file(path) == Some(there)) {
-        None => Ok(()),
-        Some((_, what)) => {
-            let title = format!("--out {} names the {what}", shown(&out.display().to_string()));
-            Err(Failure::new(Exit::Error, title)
-                .hint("nothing was written; save the plan under a name of its own, such as `plan.json`"))
+/// A plan saved over the state would end the only ledger there is; two forms in one file would leave one of them.
+fn refuse_inputs(context: &Context, sources: &[Source], args: &PlanArgs) -> Result<(), Failure> {
+    let file = |path: &Path| fs::metadata(path).ok().filter(Metadata::is_file).map(|it| (it.dev(), it.ino()));
+    let inputs = std::iter::once((context.workspace.state.clone(), "the state"))
+        .chain(sources.iter().map(|source| (PathBuf::from(&source.path), "the manifest")));
+    let mut taken: Vec<(PathBuf, &str)> = inputs.collect();
+    let outs = args.out.iter().map(|path| ("--out", path));
+    let reports = args.report.iter().map(|report| ("--report", &report.path));
+    for (option, path) in outs.chain(reports) {
+        let is_same = |other: &Path| match file(path) {
+            Some(there) => file(other) == Some(there),
+            // What is no file yet, or takes more than one thing, such as a pipe.
+            None => !path.exists() && std::path::absolute(path).ok() == std::path::absolute(other).ok(),
+        };
+        if let Some((_, what)) = taken.iter().find(|(other, _)| is_same(other)) {
+            let title = format!("{option} {} names {what}", shown(&path.display().to_string()));
+            return Err(Failure::new(Exit::Error, title)
+                .hint("nothing was written; give it a name of its own, such as `plan.json` or `plan.md`"));
         }
+        taken.push((path.clone(), "what another form goes to"));
     }
+    Ok(())
 }
 
 fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Context;
-use crate::cli::{Format, ShowArgs};
+use super::{Context, forms};
+use crate::cli::{ShowArgs, ShowFormat};
 use crate::error::{Exit, Failure};
 use crate::plan::{Plan, saved};
 use crate::render;
@@ -55,16 +55,30 @@ fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Fail
         }
     }
     match args.format {
-        Format::Json => context.print(&text),
-        Format::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
+        ShowFormat::Json => context.print(&text),
+        ShowFormat::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
+        ShowFormat::Markdown => context.print(&forms::markdown(&plan, &args.comment, Some(path))),
+        ShowFormat::Gitlab => context.print(&render::gitlab::text(&plan)),
+        ShowFormat::Github => {
+            forms::add_outputs(&plan)?;
+            // A saved plan does not know where the manifest says what.
+            context.print(&render::github::text(&plan, &|_, _| None))
+        }
     }
 }
 
 fn show_state(context: &Context, args: &ShowArgs) -> Result<(), Failure> {
+    if !matches!(args.format, ShowFormat::Text | ShowFormat::Json) {
+        return Err(Failure::new(
+            Exit::Error,
+            "the state is shown as text or json; the other forms are a plan's",
+        )
+        .hint("name a saved plan: `larksub show plan.json --format markdown`"));
+    }
     let reading = context.state_of_any_version()?;
     match args.format {
-        Format::Json => context.print(&json(&render::state::document(&reading.state, |_| true))?),
-        Format::Text => {
+        ShowFormat::Json => context.print(&json(&render::state::document(&reading.state, |_| true))?),
+        _ => {
             let path = context.workspace.state.display().to_string();
             context.print(&render::state::list(&reading.state, &path, |_| true, context.layout(args.full, 0)))
         }

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::digest::hex;
+use super::digest::{hex, is_digest};
 use super::{FORMAT, Plan, VERSION};
 use crate::json;
 
@@ -64,7 +64,12 @@ pub fn read(text: &str) -> Result<Plan, NotAPlan> {
     if found != checksum(&without) {
         return Err(NotAPlan::Changed);
     }
-    serde_json::from_str(&without).map_err(|error| NotAPlan::Foreign(error.to_string()))
+    let plan: Plan = serde_json::from_str(&without).map_err(|error| NotAPlan::Foreign(error.to_string()))?;
+    // It is printed, compared and put into commands.
+    if !is_digest(&plan.digest) {
+        return Err(NotAPlan::Foreign("its `digest` is none".into()));
+    }
+    Ok(plan)
 }
 
 fn take_checksum(text: &str) -> Option<(String, String)> {

@@ -1,8 +1,12 @@
-//! Plans, states and reports as text, diff or JSON. Only this module formats, and it does nothing else.
+//! Plans, states and reports as text, diff, JSON, Markdown, or what a CI system reads. Only this module formats, and it
+//! does nothing else.
 
 pub mod diff;
 mod drops;
+pub mod github;
+pub mod gitlab;
 pub mod history;
+pub mod markdown;
 pub mod paint;
 pub mod plan;
 pub mod report;

@@ -234,7 +234,8 @@ fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
     }
 }
 
-fn import_words(app: &AppLabel, tenant_key: Option<&TenantKey>, code: &str) -> String {
+/// The options and the code with which `import` tracks a subscription.
+pub(super) fn import_words(app: &AppLabel, tenant_key: Option<&TenantKey>, code: &str) -> String {
     match tenant_key {
         Some(tenant) => format!("--app {app} --tenant {tenant} {code}"),
         None => format!("--app {app} {code}"),
@@ -277,11 +278,11 @@ fn guards(plan: &Plan, layout: Layout, out: &mut String) {
             Verdict::Allowed => paint.doubt("allowed"),
             Verdict::Refused => paint.bad("REFUSED"),
         };
-        let _ = writeln!(out, "  {word}  {}: {}", guard.rule.as_str(), guard.says);
+        let _ = writeln!(out, "  {word}  {}: {}", guard.rule.as_str(), shown(&guard.says));
         // One remedy for many subscriptions is said once, after the last of them.
         let is_said_again = told.peek().is_some_and(|next| next.remedy == guard.remedy);
         if let Some(remedy) = guard.remedy.as_ref().filter(|_| !is_said_again) {
-            let _ = writeln!(out, "           {remedy}");
+            let _ = writeln!(out, "           {}", shown(remedy));
         }
     }
     if sums_up {

@@ -10,6 +10,7 @@ mod support;
 mod answers;
 mod credentials;
 mod exit_codes;
+mod forms;
 mod guards;
 mod hostile;
 mod imports;

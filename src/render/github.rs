@@ -1,0 +1,122 @@
+//! A plan as GitHub's workflow commands, which become annotations of the run and of the changed files, and as the
+//! outputs of a step.
+
+use std::fmt::Write as _;
+
+use super::{Paint, grouped, plan};
+use crate::plan::{Guard, Plan, Unknown, Verdict};
+use crate::subscription::{AppLabel, SubscriptionKey};
+use crate::text::{cut, shown};
+
+/// Where something stands in a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The file, from the repository's root; not escaped.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+}
+
+/// Where a manifest speaks of an app, or of a subscription of it that goes; none where nobody knows.
+pub type Positions<'a> = &'a dyn Fn(&AppLabel, Option<&SubscriptionKey>) -> Option<Position>;
+
+/// GitHub shows ten annotations of a kind in a step, and drops the others unsaid.
+const MOST: usize = 9;
+
+/// How many characters a message may have; more is nothing for a margin.
+const LONGEST: usize = 1_000;
+
+/// The commands, a line each: an error for each guard that refuses, a warning for each unknown, a notice that sums up.
+pub fn text(plan: &Plan, positions: Positions<'_>) -> String {
+    let mut out = String::new();
+    let refused: Vec<&Guard> = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).collect();
+    few(&refused, "guards refuse", "error", &mut out, |guard| refusal(guard, positions));
+    let unknowns: Vec<&Unknown> = plan.unknowns.iter().collect();
+    few(&unknowns, "subscriptions are unknown", "warning", &mut out, |unknown| doubt(unknown, positions));
+    let sum = format!("{}\nDigest {}", plan::verdict(plan, Paint::Plain), plan.digest);
+    command("notice", "larksub plan", &sum, None, &mut out);
+    out
+}
+
+/// The outputs of the step: `has_changes`, `drops` (unknowns that are sent again included) and `digest`.
+pub fn outputs(plan: &Plan) -> String {
+    format!("has_changes={}\ndrops={}\ndigest={}\n", plan.has_changes, plan.calls, plan.digest)
+}
+
+struct Annotation {
+    title: String,
+    message: String,
+    position: Option<Position>,
+}
+
+fn few<T>(items: &[T], what: &str, kind: &str, out: &mut String, annotation: impl Fn(&T) -> Annotation) {
+    let listed = if items.len() > MOST { MOST - 1 } else { items.len() };
+    for item in items.iter().take(listed) {
+        let Annotation { title, message, position } = annotation(item);
+        command(kind, &title, &message, position.as_ref(), out);
+    }
+    if listed < items.len() {
+        let more = format!("and {} more {what}; the plan lists them", grouped((items.len() - listed) as u64));
+        command(kind, "larksub plan", &more, None, out);
+    }
+}
+
+fn refusal(guard: &Guard, positions: Positions<'_>) -> Annotation {
+    let Guard { rule, verdict: _, app, key, measured: _, of: _, limit: _, says, remedy } = guard;
+    let key: Option<SubscriptionKey> = key.as_deref().and_then(|key| key.parse().ok());
+    let remedy = remedy.as_deref().map_or(String::new(), |remedy| format!("\n{}", shown(remedy)));
+    Annotation {
+        title: format!("refused by {}", rule.as_str()),
+        message: format!("{}{remedy}", shown(says)),
+        position: app.as_ref().and_then(|app| positions(app, key.as_ref())),
+    }
+}
+
+fn doubt(unknown: &Unknown, positions: Positions<'_>) -> Annotation {
+    let key = unknown.key();
+    let name = unknown.name.as_deref().map_or(String::new(), |name| format!(" ({})", shown(&cut(name, 80))));
+    let now = match unknown.declared {
+        true => format!(
+            "declared again, so it is not sent: settle it with `larksub import` or `larksub state rm {key}`"
+        ),
+        false => "sent again, and counted as a drop".into(),
+    };
+    Annotation {
+        title: "unknown".into(),
+        message: format!("{key}{name}: a call was sent, and nobody can say what became of it; {now}"),
+        position: positions(&unknown.app, Some(&key)),
+    }
+}
+
+fn command(kind: &str, title: &str, message: &str, position: Option<&Position>, out: &mut String) {
+    let place = position.map_or(String::new(), |Position { file, line }| {
+        format!("file={},line={line},", property(&shown(file)))
+    });
+    let message: String = message.chars().take(LONGEST).collect();
+    let _ = writeln!(out, "::{kind} {place}title={}::{}", property(title), data(&message));
+}
+
+/// A message as GitHub reads it back.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property's value as GitHub reads it back.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_and_messages_are_escaped() {
+        assert_eq!(property("a:b,c%d\ne"), "a%3Ab%2Cc%25d%0Ae");
+        assert_eq!(data("50 %: a,b\r\n::x"), "50 %25: a,b%0D%0A::x");
+        let mut out = String::new();
+        let position = Position { file: "a,line=9::\n.toml".into(), line: 3 };
+        command("error", "t", "m", Some(&position), &mut out);
+        assert_eq!(out, "::error file=a%2Cline=9%3A%3A\\n.toml,line=3,title=t::m\n");
+    }
+}

@@ -1,0 +1,366 @@
+//! The parts of a comment, each a table that is cut to the room it has.
+
+use std::fmt::Write as _;
+
+use super::escape::{NAME, OWNER, SENTENCE, code, is_blank, prose};
+use crate::plan::{AppFacts, Drop, Forget, Guard, Metadata, Plan, Unknown, Untracked, Update, Verdict};
+use crate::render::plan::import_words;
+use crate::render::{count, grouped, time};
+use crate::state::Status;
+use crate::subscription::SubscriptionKey;
+
+/// How many rows there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Of drops, all apps together.
+    pub drops: usize,
+    /// Of what refuses and what is unknown, each.
+    pub urgent: usize,
+    /// Of each other list.
+    pub rest: usize,
+}
+
+impl Room {
+    /// Everything is listed.
+    pub const WHOLE: Self = Self { drops: usize::MAX, urgent: usize::MAX, rest: usize::MAX };
+}
+
+/// How many rows a plan has.
+pub(super) fn rows(plan: &Plan) -> usize {
+    let Plan { drops, unknowns, forgets, updates, untracked, guards, .. } = plan;
+    drops.len() + unknowns.len() + forgets.len() + updates.len() + untracked.len() + guards.len()
+}
+
+/// How many drops are not listed with this room.
+pub(super) fn unlisted(plan: &Plan, room: Room) -> u64 {
+    let listed: usize = groups(plan, room).iter().map(|group| group.listed).sum();
+    (plan.drops.len() - listed) as u64
+}
+
+pub(super) fn refusals(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let refused = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused);
+    let total = refused.clone().count();
+    if total == 0 {
+        return;
+    }
+    let mut last = None;
+    let rows = refused.map(|guard| {
+        let Guard { rule, verdict: _, app: _, key: _, measured: _, of: _, limit: _, says, remedy } = guard;
+        let remedy = match remedy {
+            remedy if last == Some(remedy) => "as above".into(),
+            remedy => remedy.as_deref().map(prose).unwrap_or_default(),
+        };
+        last = Some(&guard.remedy);
+        [format!("**`{}`**", rule.as_str()), prose(says), remedy]
+    });
+    out.push('\n');
+    table(["refused by", "found", "to go on"], rows, room.urgent, out);
+    fold(total, room.urgent, "guards refuse", everything, out);
+}
+
+pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let total = plan.unknowns.len();
+    if total == 0 {
+        return;
+    }
+    let _ =
+        writeln!(out, "\n#### Unknown ({total}): a call was sent, and nobody can say what became of it\n");
+    let rows = plan.unknowns.iter().map(|unknown| {
+        let Unknown { app, tenant_key, approval_code, name, owner, reason, since: _, generation: _, sent_at, declared } =
+            unknown;
+        let key = unknown.key();
+        let what = match declared {
+            true => format!(
+                "**declared again, so it is not sent.** It lives: `larksub import {}`; it is gone: `larksub state rm {key} --reason …`",
+                import_words(app, tenant_key.as_ref(), approval_code.as_str())
+            ),
+            false => "sent again, and counted as a drop".into(),
+        };
+        [self::key(&key), foreign(name, NAME), foreign(owner, OWNER), foreign(reason, SENTENCE), time::minute(*sent_at), what]
+    });
+    table(["unknown", "name", "owner", "reason", "sent", "now"], rows, room.urgent, out);
+    fold(total, room.urgent, "are unknown", everything, out);
+}
+
+/// The drops of one app, and how many of them are listed: the first and the last.
+struct Group<'a> {
+    drops: &'a [Drop],
+    listed: usize,
+}
+
+fn groups(plan: &Plan, room: Room) -> Vec<Group<'_>> {
+    let groups: Vec<&[Drop]> = plan.drops.chunk_by(|a, b| a.app == b.app).collect();
+    // Where there is no room for two of each, the first apps have it.
+    let apps = groups.len().min((room.drops / 2).max(1));
+    let mut left = room.drops;
+    let mut shared = Vec::with_capacity(groups.len());
+    for (position, drops) in groups.into_iter().enumerate() {
+        // What one app leaves of its share is the next one's.
+        let share = left.checked_div(apps.saturating_sub(position)).unwrap_or(0);
+        let listed = drops.len().min(share);
+        left -= listed;
+        shared.push(Group { drops, listed });
+    }
+    shared
+}
+
+pub(super) fn drops(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let groups = groups(plan, room);
+    let (listed, folded): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
+        groups.iter().partition(|group| group.listed > 0);
+    for Group { drops, listed } in listed {
+        heading(plan, drops, out);
+        let tenants = drops.iter().any(|drop| drop.tenant_key.is_some());
+        let head = listed.div_ceil(2);
+        let (first, last) = match listed < &drops.len() {
+            true => (drops.get(..head), drops.get(drops.len() - (listed - head)..)),
+            false => (Some(*drops), None),
+        };
+        let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
+        let more = drops.len() - first.len() - last.len();
+        let between = (more > 0).then(|| {
+            [
+                "…".into(),
+                format!("**and {} more here, not listed**", grouped(more as u64)),
+                "…".into(),
+                "…".into(),
+                "…".into(),
+                "…".into(),
+            ]
+        });
+        let rows = first.iter().map(row).chain(between).chain(last.iter().map(row));
+        if tenants {
+            table(["tenant", "code", "name", "owner", "reason", "since"], rows, usize::MAX, out);
+        } else {
+            let rows = rows.map(|[_, rest @ ..]| rest);
+            table(["code", "name", "owner", "reason", "since"], rows, usize::MAX, out);
+        }
+    }
+    if !folded.is_empty() {
+        let lost: usize = folded.iter().map(|group| group.drops.len()).sum();
+        let (lost, apps) = (grouped(lost as u64), count(folded.len() as u64, "more app", "more apps"));
+        let _ = writeln!(out, "\n**… and {lost} drops in {apps}, not listed**: {everything} lists them.");
+    }
+}
+
+fn heading(plan: &Plan, drops: &[Drop], out: &mut String) {
+    let Some(Drop { app: label, .. }) = drops.first() else { return };
+    let facts = plan.facts.apps.iter().find(|app| app.app == *label);
+    let tracked = facts.map_or(String::new(), |app| format!(" of {}", grouped(app.tracked)));
+    let will = if plan.refused { "would" } else { "will" };
+    let dropped = grouped(drops.len() as u64);
+    let _ = writeln!(out, "\n#### `{label}`: {dropped}{tracked} tracked {will} be dropped\n");
+    let mut told = Vec::new();
+    if let Some(AppFacts { app: _, app_id, base_url, kind: _, tracked: _, tenants: _ }) = facts {
+        let [id, place] =
+            [app_id.as_str(), base_url.as_str()].map(|text| code(text, NAME).unwrap_or_default());
+        told.push(format!("{id} at {place}"));
+    }
+    let without = |of: fn(&Drop) -> &Option<String>| {
+        let is_missing = |drop: &&Drop| of(drop).as_deref().is_none_or(is_blank);
+        drops.iter().filter(is_missing).count() as u64
+    };
+    for (what, number) in
+        [("an owner", without(|drop| &drop.owner)), ("a reason", without(|drop| &drop.reason))]
+    {
+        if number > 0 {
+            told.push(format!("**{} without {what}**", grouped(number)));
+        }
+    }
+    if !told.is_empty() {
+        let _ = writeln!(out, "{}\n", told.join(" · "));
+    }
+}
+
+fn row(drop: &Drop) -> [String; 6] {
+    let Drop { app: _, tenant_key, approval_code, name, owner, reason, since, generation: _, outcome } = drop;
+    let tried = outcome.map_or(String::new(), |outcome| format!(", **last try: `{}`**", outcome.as_str()));
+    [
+        tenant_key.as_ref().map_or(String::new(), |tenant| format!("`{tenant}`")),
+        format!("`{approval_code}`"),
+        foreign(name, NAME),
+        foreign(owner, OWNER),
+        foreign(reason, SENTENCE),
+        format!("{}{tried}", time::date(*since)),
+    ]
+}
+
+pub(super) fn guards(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    // Nothing dropped is within any limit, and no news.
+    let told = plan.guards.iter().filter(|guard| match guard.verdict {
+        Verdict::Passed => guard.measured != Some(0),
+        Verdict::Allowed => true,
+        Verdict::Refused => false,
+    });
+    let total = told.clone().count();
+    if total == 0 && plan.overrides.is_empty() {
+        return;
+    }
+    out.push_str("\n#### Guards\n");
+    let rows = told.map(|guard| {
+        let word = if guard.verdict == Verdict::Allowed { "**allowed by name**" } else { "ok" };
+        [word.into(), format!("`{}`", guard.rule.as_str()), prose(&guard.says)]
+    });
+    if total > 0 {
+        out.push('\n');
+        table(["", "guard", "found"], rows, room.rest, out);
+        fold(total, room.rest, "guards passed or were allowed", everything, out);
+    }
+    let given = plan
+        .overrides
+        .iter()
+        .map(|given| code(&format!("{} {}", given.flag.as_str(), given.value), NAME * 2));
+    let given: Vec<String> = given.flatten().take(room.rest.max(1)).collect();
+    if !given.is_empty() {
+        let _ = write!(out, "\nAllowed by name: {}", given.join(", "));
+        let more = plan.overrides.len() - given.len();
+        let _ = match more {
+            0 => writeln!(out),
+            more => writeln!(out, ", **and {} more**: {everything} lists them", grouped(more as u64)),
+        };
+    }
+}
+
+pub(super) fn without_calls(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let total = plan.forgets.len() + plan.updates.len();
+    let rows = plan.forgets.iter().map(forget).chain(plan.updates.iter().map(update));
+    let is_lifted =
+        |update: &&Update| matches!(update, Update::Metadata { from, to, .. } if from.protect && !to.protect);
+    let lifted = plan.updates.iter().filter(is_lifted).count() as u64;
+    // What can be dropped by the next plan is seen without unfolding.
+    let lifted = match lifted {
+        0 => String::new(),
+        lifted => format!(": {} protection", count(lifted, "loses its", "lose their")),
+    };
+    let title = format!("Without a call ({}){lifted}", grouped(total as u64));
+    details(&title, ["what", "subscription", "change"], rows, total, room.rest, everything, out);
+}
+
+fn forget(forget: &Forget) -> [String; 3] {
+    let Forget {
+        app: _,
+        tenant_key: _,
+        approval_code: _,
+        name,
+        owner,
+        reason,
+        since,
+        generation: _,
+        sent_at,
+    } = forget;
+    let mut told: Vec<String> = [(name, NAME), (owner, OWNER), (reason, SENTENCE)]
+        .into_iter()
+        .filter_map(|(text, most)| code(text.as_deref()?, most))
+        .collect();
+    told.push(format!("since {}", time::date(*since)));
+    if let Some(at) = sent_at {
+        told.push(format!("**sent {} without a verdict: it may be gone**", time::minute(*at)));
+    }
+    ["**forget**".into(), key(&forget.key()), told.join(", ")]
+}
+
+fn update(update: &Update) -> [String; 3] {
+    match update {
+        Update::Rename { app, from } => ["rename".into(), format!("app `{app}`"), format!("was `{from}`")],
+        Update::Metadata { app, tenant_key, approval_code, from, to } => {
+            let key = SubscriptionKey {
+                app: app.clone(),
+                tenant_key: tenant_key.clone(),
+                approval_code: approval_code.clone(),
+            };
+            ["update".into(), self::key(&key), changes(from, to)]
+        }
+    }
+}
+
+fn changes(from: &Metadata, to: &Metadata) -> String {
+    let Metadata { name, owner, protect } = from;
+    let text =
+        |text: &Option<String>| text.as_deref().and_then(|text| code(text, NAME)).unwrap_or("none".into());
+    let mut changes = Vec::new();
+    for (what, was, is) in [("name", name, &to.name), ("owner", owner, &to.owner)] {
+        if was != is {
+            changes.push(format!("{what} {} → {}", text(was), text(is)));
+        }
+    }
+    if *protect != to.protect {
+        changes.push(format!("**protect {protect} → {}**", to.protect));
+    }
+    changes.join(", ")
+}
+
+pub(super) fn untracked(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let total = plan.untracked.len();
+    let rows = plan.untracked.iter().map(|untracked| {
+        let Untracked { app, tenant_key, approval_code, name, owner, was, since } = untracked;
+        let import =
+            format!("`larksub import {}`", import_words(app, tenant_key.as_ref(), approval_code.as_str()));
+        let since = since.map_or(String::new(), |since| format!(" {}", time::date(since)));
+        let what = match was {
+            None | Some(Status::Subscribed) => format!("never imported; if it is subscribed: {import}"),
+            Some(Status::Unsubscribed) => {
+                format!("dropped{since}; to have it back, subscribe it on the platform, then {import}")
+            }
+            Some(Status::Forgotten) => format!("forgotten{since}; if it is subscribed: {import}"),
+        };
+        [key(&untracked.key()), foreign(name, NAME), foreign(owner, OWNER), what]
+    });
+    let title = format!("Declared and not tracked ({}): no call is made", grouped(total as u64));
+    details(&title, ["subscription", "name", "owner", "state"], rows, total, room.rest, everything, out);
+}
+
+/// A table that is folded away; `title` is this program's.
+fn details<const N: usize>(
+    title: &str,
+    heads: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    total: usize,
+    most: usize,
+    everything: &str,
+    out: &mut String,
+) {
+    if total == 0 {
+        return;
+    }
+    let _ = writeln!(out, "\n<details><summary>{title}</summary>\n");
+    table(heads, rows, most, out);
+    fold(total, most, "here", everything, out);
+    out.push_str("\n</details>\n");
+}
+
+fn table<const N: usize>(
+    heads: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    most: usize,
+    out: &mut String,
+) {
+    let mut rows = rows.take(most).peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let _ = writeln!(out, "| {} |\n|{}", heads.join(" | "), " --- |".repeat(N));
+    for row in rows {
+        let _ = writeln!(out, "| {} |", row.join(" | "));
+    }
+}
+
+/// Says how many rows there was no room for.
+fn fold(total: usize, most: usize, what: &str, everything: &str, out: &mut String) {
+    let hidden = total.saturating_sub(most);
+    if hidden > 0 {
+        let _ = writeln!(
+            out,
+            "\n**… and {} more {what}, not listed**: {everything} lists them.",
+            grouped(hidden as u64)
+        );
+    }
+}
+
+/// A foreign text in a cell; what is missing stands out.
+fn foreign(text: &Option<String>, most: usize) -> String {
+    text.as_deref().and_then(|text| code(text, most)).unwrap_or("**none**".into())
+}
+
+fn key(key: &SubscriptionKey) -> String {
+    format!("`{key}`")
+}
