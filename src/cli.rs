@@ -1,13 +1,17 @@
 //! The command line as data: types and help texts.
 
+mod forms;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::forms::report;
+pub use self::forms::{CommentArgs, Format, PlanFormat, Report, ShowFormat};
+
 use crate::commands::sandbox::SandboxArgs;
 use crate::plan::digest::is_digest;
-use crate::render::markdown::{LEAST_CHARS, MOST_CHARS, is_key};
 use crate::state::{Override, OverrideFlag};
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
@@ -221,43 +225,6 @@ impl PlanArgs {
     }
 }
 
-/// The forms a plan is printed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PlanFormat {
-    /// For people.
-    Text,
-    /// Tracked against declared, as a unified diff.
-    Diff,
-    /// The document that --out saves.
-    Json,
-    /// For a comment in a pull or merge request.
-    Markdown,
-    /// GitLab's merge-request widget.
-    Gitlab,
-    /// GitHub's annotations, and the step's outputs.
-    Github,
-}
-
-/// A form of the plan, and the file it goes to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Which form.
-    pub format: PlanFormat,
-    /// Where it goes.
-    pub path: PathBuf,
-}
-
-/// What a comment is like.
-#[derive(Debug, Clone, Args)]
-pub struct CommentArgs {
-    /// Fold a comment (`markdown`) to at most N characters
-    #[arg(long, value_name = "N", default_value_t = MOST_CHARS, value_parser = max_chars)]
-    pub max_chars: usize,
-    /// Mark a comment with TEXT, to find it again [default: the state's lineage]
-    #[arg(long, value_name = "TEXT", value_parser = comment_key)]
-    pub comment_key: Option<String>,
-}
-
 /// `larksub apply`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -324,15 +291,6 @@ impl AllowArgs {
     }
 }
 
-/// The forms of most results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One document.
-    Json,
-}
-
 /// `larksub show`
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -353,21 +311,6 @@ pub struct ShowArgs {
     /// What a comment is like.
     #[command(flatten)]
     pub comment: CommentArgs,
-}
-
-/// The forms that a saved plan is printed in; it does not hold what a diff needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ShowFormat {
-    /// For people.
-    Text,
-    /// One document.
-    Json,
-    /// For a comment in a pull or merge request.
-    Markdown,
-    /// GitLab's merge-request widget.
-    Gitlab,
-    /// GitHub's annotations, and the step's outputs.
-    Github,
 }
 
 /// `larksub state …`
@@ -446,39 +389,6 @@ fn code(text: &str) -> Result<ApprovalCode, String> {
     text.parse().map_err(|error| {
         format!("{error}; a code comes from the answer of \"create definition\", or from the definition's URL in the approval admin console with developer mode on")
     })
-}
-
-fn report(text: &str) -> Result<Report, String> {
-    let (kind, path) = text.split_once('=').unwrap_or((text, ""));
-    let format = PlanFormat::from_str(kind, false).map_err(|_| {
-        let forms = PlanFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let forms: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
-        format!("a report is F=FILE, such as `markdown=plan.md`, with F one of {}", forms.join(", "))
-    })?;
-    match path {
-        "" => Err(format!("the file is missing: `{kind}=FILE`")),
-        path => Ok(Report { format, path: path.into() }),
-    }
-}
-
-fn max_chars(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number >= LEAST_CHARS => Ok(number),
-        _ => Err(format!(
-            "a whole number, {LEAST_CHARS} at least: the counts, the digest and the command need room"
-        )),
-    }
-}
-
-fn comment_key(text: &str) -> Result<String, String> {
-    match is_key(text) {
-        true => Ok(text.into()),
-        false => Err(
-            "1 to 100 letters, digits and `._/-`, beginning and ending with a letter or digit, without two \
-                      hyphens in a row"
-                .into(),
-        ),
-    }
 }
 
 fn digest(text: &str) -> Result<String, String> {

@@ -89,7 +89,7 @@ impl Course {
 }
 
 /// About 584 years at most.
-pub(super) fn times(duration: Duration, count: u64) -> Duration {
+fn times(duration: Duration, count: u64) -> Duration {
     let nanos = duration.as_nanos().saturating_mul(count.into());
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

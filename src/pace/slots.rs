@@ -50,7 +50,7 @@ impl Slots {
         let taken = self.in_flight + self.free_at.len();
         match taken.checked_sub(self.count) {
             None => Ok(Free(self)),
-            // More than all of them are taken where another program's calls, or another rate's, are remembered.
+            // More than all of them are taken where an earlier run's rate was higher, or its calls were cut off.
             Some(surplus) => Err(self.free_at.get(surplus).map_or(Wait::Answer, |at| Wait::Until(*at))),
         }
     }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use futures_util::future::join_all;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::time::{sleep, sleep_until};
 
 use super::*;
@@ -14,6 +14,16 @@ type Seen = Vec<(Instant, Instant)>;
 
 /// Makes calls at a pace, up to eight at a time; `latency` gives the ways there and back of each.
 async fn send(pace: &RefCell<Pace>, calls: usize, latency: impl Fn(usize) -> (Duration, Duration)) -> Seen {
+    send_over(&Semaphore::new(IN_FLIGHT), pace, calls, latency).await
+}
+
+/// The same, over connections that others use as well.
+async fn send_over(
+    connections: &Semaphore,
+    pace: &RefCell<Pace>,
+    calls: usize,
+    latency: impl Fn(usize) -> (Duration, Duration),
+) -> Seen {
     let (turn, answered) = (Mutex::new(()), Notify::new());
     let left = RefCell::new((0..calls).collect::<VecDeque<_>>());
     let seen = RefCell::new(Vec::new());
@@ -21,19 +31,22 @@ async fn send(pace: &RefCell<Pace>, calls: usize, latency: impl Fn(usize) -> (Du
         loop {
             let waiting = turn.lock().await;
             let Some(call) = left.borrow_mut().pop_front() else { return };
-            loop {
-                let wait = pace.borrow_mut().take();
+            let connection = loop {
+                let connection = connections.acquire().await.unwrap();
+                let taken = pace.borrow_mut().take();
+                let Err(wait) = taken else { break connection };
+                drop(connection);
                 match wait {
-                    Ok(()) => break,
-                    Err(Wait::Until(at)) => sleep_until(at).await,
-                    Err(Wait::Answer) => answered.notified().await,
+                    Wait::Until(at) => sleep_until(at).await,
+                    Wait::Answer => answered.notified().await,
                 }
-            }
+            };
             drop(waiting);
             let (sent, (there, back)) = (Instant::now(), latency(call));
             sleep(there).await;
             let arrived = Instant::now();
             sleep(back).await;
+            drop(connection);
             pace.borrow_mut().answered(sent.elapsed());
             answered.notify_waiters();
             seen.borrow_mut().push((arrived, Instant::now()));
@@ -175,40 +188,14 @@ async fn nothing_holds_an_unlimited_lane_up() {
 #[tokio::test(start_paused = true)]
 async fn lanes_that_share_the_connections_take_what_is_foreseen() {
     for (lanes, calls) in [(100, 200), (200, 200), (400, 101)] {
-        let connections = tokio::sync::Semaphore::new(CONNECTIONS);
-        let start = Instant::now();
+        let (connections, start) = (Semaphore::new(CONNECTIONS), Instant::now());
         let lane = || async {
             let pace = RefCell::new(Pace::new(Rate::PerMinute(100), &[]));
-            let (turn, answered, left) = (Mutex::new(()), Notify::new(), std::cell::Cell::new(calls));
-            join_all((0..IN_FLIGHT).map(|_| async {
-                loop {
-                    let waiting = turn.lock().await;
-                    if left.get() == 0 {
-                        return;
-                    }
-                    let connection = loop {
-                        let connection = connections.acquire().await.unwrap();
-                        let taken = pace.borrow_mut().take();
-                        let Err(wait) = taken else { break connection };
-                        drop(connection);
-                        match wait {
-                            Wait::Until(at) => sleep_until(at).await,
-                            Wait::Answer => answered.notified().await,
-                        }
-                    };
-                    left.set(left.get() - 1);
-                    drop(waiting);
-                    sleep(Duration::from_millis(100)).await;
-                    drop(connection);
-                    pace.borrow_mut().answered(Duration::from_millis(100));
-                    answered.notify_waiters();
-                }
-            }))
-            .await;
+            send_over(&connections, &pace, calls, steady).await;
         };
         join_all((0..lanes).map(|_| lane())).await;
         let took = start.elapsed().as_secs_f64();
-        let foreseen = estimate(&vec![(calls, 100); lanes]).as_secs_f64();
+        let foreseen = estimate(&vec![(calls as u64, 100); lanes]).as_secs_f64();
         assert!((took - foreseen).abs() <= 0.05 * took, "{lanes} x {calls}: {took} s, {foreseen} s");
     }
 }
