@@ -3,19 +3,24 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::pick::{pick, standing_out};
 use super::{Layout, time};
 use crate::plan::{AppFacts, Drop, Plan};
-use crate::text::{cut, pad, shown, width};
+use crate::text::{cut, is_blank, pad, shown, width};
 
-/// The drops by app and tenant, a line each; on a small screen the first of each group, and how many more.
-pub(super) fn write(plan: &Plan, layout: Layout, out: &mut String) -> usize {
-    if plan.drops.is_empty() {
+/// The drops under a heading by app and tenant, a line each; on a small screen those that stand out first, and how many
+/// more. Returns how many are listed.
+pub(super) fn write(plan: &Plan, drops: &[&Drop], title: &str, layout: Layout, out: &mut String) -> usize {
+    if drops.is_empty() {
         return 0;
     }
-    let _ =
-        writeln!(out, "\n{}", layout.paint.strong(format!("Drops ({})", super::grouped(plan.counts.drops))));
-    let groups: Vec<&[Drop]> =
-        plan.drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
+    let _ = writeln!(
+        out,
+        "\n{}",
+        layout.paint.strong(format!("{title} ({})", super::grouped(drops.len() as u64)))
+    );
+    let groups: Vec<&[&Drop]> =
+        drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
     let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1)).min(groups.len());
     let mut left = layout.lines.map(|lines| lines.saturating_sub(most_groups));
     let mut listed = 0;
@@ -28,7 +33,11 @@ pub(super) fn write(plan: &Plan, layout: Layout, out: &mut String) -> usize {
         let shown_len = share.map_or(group.len(), |share| {
             if group.len() > share { share.saturating_sub(1) } else { group.len() }
         });
-        drop_lines(group.get(..shown_len).unwrap_or(group), layout, out);
+        let picked = pick(&standing_out(group), shown_len);
+        let picked: Vec<&Drop> =
+            picked.into_iter().filter_map(|position| group.get(position).copied()).collect();
+        let has_reasons = group.iter().any(|drop| drop.reason.as_deref().is_some_and(|it| !is_blank(it)));
+        drop_lines(&picked, has_reasons, layout, out);
         if shown_len < group.len() {
             let more = format!("… and {} more here; --full lists them", group.len() - shown_len);
             let _ = writeln!(out, "    {}", layout.paint.strong(more));
@@ -62,24 +71,34 @@ fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
     }
 }
 
-fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
-    let cells: Vec<[String; 3]> = drops.iter().map(cells).collect();
+/// `has_reasons`: some of the group have one, so that a drop without is told apart.
+fn drop_lines(drops: &[&Drop], has_reasons: bool, layout: Layout, out: &mut String) {
+    let paint = layout.paint;
+    let cells: Vec<[String; 3]> = drops.iter().map(|drop| cells(drop)).collect();
     let widths = widths(&cells, layout.columns);
     for (drop, cells) in drops.iter().zip(&cells) {
         let line = drop_line(drop, cells, widths, layout);
-        let reason = drop.reason.as_deref().map(|reason| format!("# {}", field(reason)));
+        let given = drop.reason.as_deref().filter(|reason| !is_blank(reason));
+        let reason = match given {
+            Some(reason) => Some(format!("# {}", field(reason))),
+            None => has_reasons.then(|| "(no reason)".into()),
+        };
+        let painted = |text: Cow<'_, str>| match given {
+            Some(_) => paint.loss(text),
+            None => paint.doubt(text),
+        };
         let has_room = |reason: &str| {
             layout.columns.is_none_or(|columns| width(&line) + 2 + width(reason) + MARGIN <= columns)
         };
-        let (line, below) = match reason {
-            Some(reason) if has_room(&reason) => (format!("{line}  {reason}"), None),
-            reason => (line, reason),
+        let (beside, below) = match reason {
+            Some(reason) if has_room(&reason) => (format!("  {}", painted(reason.into())), None),
+            reason => (String::new(), reason),
         };
         let line = fit(&line, MARGIN, layout);
-        let _ = writeln!(out, "    {} {}", layout.paint.loss("-"), layout.paint.loss(line));
+        let _ = writeln!(out, "    {} {}{beside}", paint.loss("-"), paint.loss(line));
         // Why it goes is never cut off for want of columns.
         if let Some(below) = below {
-            let _ = writeln!(out, "        {}", fit(&below, 8, layout));
+            let _ = writeln!(out, "        {}", painted(fit(&below, 8, layout)));
         }
     }
 }
@@ -137,6 +156,7 @@ fn cells(drop: &Drop) -> [String; 3] {
         since: _,
         generation: _,
         outcome: _,
+        pending: _,
     } = drop;
     let shown_or = |text: &Option<String>, none: &str| {
         text.as_deref().map(field).filter(|text| !text.is_empty()).unwrap_or_else(|| none.into())

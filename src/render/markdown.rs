@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 
 use self::escape::{NAME, code};
 use self::sections::Room;
-use super::{Paint, count, grouped, plan, time};
-use crate::plan::Plan;
+use super::{Paint, count, grouped, plan, stale, time};
+use crate::plan::{Plan, Stale};
 
 /// The least that a comment can be limited to.
 pub const LEAST_CHARS: usize = 2_000;
@@ -24,6 +24,8 @@ pub struct Comment<'a> {
     pub key: Option<&'a str>,
     /// Where the plan is saved, if it is; not escaped.
     pub saved: Option<&'a str>,
+    /// What has moved since it was saved, if anything has.
+    pub stale: Option<&'a Stale>,
     /// The most characters.
     pub max_chars: usize,
 }
@@ -69,6 +71,9 @@ const LEAST_DROPS: usize = 6;
 fn write(plan: &Plan, comment: &Comment<'_>, room: Room) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "### {}", plan::verdict(plan, Paint::Plain));
+    if let Some(stale) = comment.stale {
+        let _ = writeln!(out, "\n**Warning: {}.**", stale::sentence(stale));
+    }
     let everything = everything(comment);
     let unlisted = sections::unlisted(plan, room);
     if unlisted > 0 {
@@ -82,6 +87,8 @@ fn write(plan: &Plan, comment: &Comment<'_>, room: Room) -> String {
     sections::refusals(plan, room, &everything, &mut out);
     sections::unknowns(plan, room, &everything, &mut out);
     sections::drops(plan, room, &everything, &mut out);
+    sections::pending(plan, room, &everything, &mut out);
+    sections::taken_back(plan, room, &everything, &mut out);
     sections::guards(plan, room, &everything, &mut out);
     sections::without_calls(plan, room, &everything, &mut out);
     sections::untracked(plan, room, &everything, &mut out);

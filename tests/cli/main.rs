@@ -8,6 +8,7 @@
 mod support;
 
 mod answers;
+mod bases;
 mod credentials;
 mod exit_codes;
 mod forms;
