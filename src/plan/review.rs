@@ -124,6 +124,8 @@ pub fn check_words(reviewed: &Plan, fresh: &Plan) -> Result<(), Misplaced> {
         "the updates, or what is not tracked,"
     } else if (&then.apps, &reviewed.counts) != (&now.apps, &fresh.counts) {
         "the apps, or how much of them is tracked,"
+    } else if reviewed.estimate_s != fresh.estimate_s {
+        "the estimated times"
     } else if reviewed.overrides == fresh.overrides && measured(reviewed) != measured(fresh) {
         "the guards"
     } else {

@@ -83,16 +83,19 @@ pub fn read(text: &str) -> Result<Plan, NotAPlan> {
 /// whatever a plan lists is what its digest is of, and a fresh plan has to give that digest.
 fn untrue(plan: &Plan, text: &str) -> Option<&'static str> {
     let Counts { tracked: _, declared: _, drops, unknowns, forgets, updates, untracked } = plan.counts;
-    let counted = [drops, unknowns, forgets, updates, untracked];
-    let listed =
-        [plan.drops.len(), plan.unknowns.len(), plan.forgets.len(), plan.updates.len(), plan.untracked.len()];
-    let calls = (drops + unknowns).checked_sub(plan.unsettled());
+    // What is listed is counted, so that no number of the document is ever added up.
+    let [dropped, unknown, forgotten, updated, not_tracked] =
+        [plan.drops.len(), plan.unknowns.len(), plan.forgets.len(), plan.updates.len(), plan.untracked.len()]
+            .map(|number| number as u64);
+    let is_counted =
+        (drops, unknowns, forgets, updates, untracked) == (dropped, unknown, forgotten, updated, not_tracked);
+    let calls = dropped + unknown.saturating_sub(plan.unsettled());
     let is_refused = plan.guards.iter().any(|guard| guard.verdict == Verdict::Refused);
     if base::digest_of(plan).as_deref() != Some(plan.digest.as_str()) {
         Some("its digest is not that of what it lists")
-    } else if counted != listed.map(|number| number as u64) || calls != Some(plan.calls) {
+    } else if !is_counted || calls != plan.calls {
         Some("its counts are not those of what it lists")
-    } else if plan.has_changes != (plan.calls + forgets + updates > 0) {
+    } else if plan.has_changes != (calls + forgotten + updated > 0) {
         Some("`has_changes` is not so")
     } else if plan.refused != is_refused {
         Some("`refused` is not what its guards say")

@@ -183,7 +183,9 @@ pub fn verdict(plan: &Plan, paint: Paint) -> String {
     let what = match parts.is_empty() {
         true if counts.tracked == 0 => "Nothing to drop: no subscription is tracked.".into(),
         // What is tracked in an app without a section is declared nowhere.
-        true if plan.facts.apps.iter().map(|app| app.tracked).sum::<u64>() < counts.tracked => {
+        true if plan.facts.apps.iter().fold(0_u64, |sum, app| sum.saturating_add(app.tracked))
+            < counts.tracked =>
+        {
             format!("Nothing to drop of {tracked}.")
         }
         true => {

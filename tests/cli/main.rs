@@ -11,6 +11,7 @@ mod answers;
 mod bases;
 mod credentials;
 mod exit_codes;
+mod forged;
 mod forms;
 mod guards;
 mod hostile;
