@@ -3,42 +3,53 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::guard::{Guard, Measured, Rule, refused};
-use crate::subscription::{AppLabel, SubscriptionKey};
+use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 use crate::text::is_blank;
 
 /// One guard for each app that demands reasons and has something leave without one. No flag allows it.
 pub(super) fn measure(measured: &Measured<'_>) -> Vec<Guard> {
     let general = &measured.manifest.policy;
-    let demands = |label: &AppLabel| {
-        let app = measured.manifest.apps.get(label);
-        let rule = app.and_then(|app| app.policy.rule(general, |policy| &policy.require_reason));
-        rule.is_some_and(|demand| demand.value)
-    };
-    let mut apps: BTreeMap<&AppLabel, Missing> = BTreeMap::new();
+    let demanding = measured.manifest.apps.iter().filter(|(_, app)| {
+        app.policy.rule(general, |policy| &policy.require_reason).is_some_and(|demand| demand.value)
+    });
+    let mut apps: BTreeMap<&AppLabel, Missing<'_>> =
+        demanding.map(|(label, _)| (label, Missing::default())).collect();
+    if apps.is_empty() {
+        return Vec::new();
+    }
     let sent = measured.unknowns.iter().filter(|unknown| !unknown.declared);
-    let unknowns = sent.map(|unknown| (&unknown.app, unknown.reason.as_deref(), unknown.key()));
-    let drops = measured.drops.iter().map(|drop| (&drop.app, drop.reason.as_deref(), drop.key()));
-    let forgets = measured.forgets.iter().map(|forget| (&forget.app, forget.reason.as_deref(), forget.key()));
-    for (app, reason, key) in unknowns.chain(drops).chain(forgets) {
-        let entry = apps.entry(app).or_default();
+    let unknowns = sent.map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref()));
+    let drops = measured.drops.iter();
+    let drops = drops.map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref()));
+    let forgets = measured.forgets.iter();
+    let forgets =
+        forgets.map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref()));
+    for (app, tenant_key, approval_code, reason) in unknowns.chain(drops).chain(forgets) {
+        let Some(entry) = apps.get_mut(app) else { continue };
         entry.leaving += 1;
         if reason.is_none_or(is_blank) {
-            entry.keys.push(key);
+            entry.bare.push((tenant_key, approval_code));
         }
     }
-    apps.retain(|label, entry| !entry.keys.is_empty() && demands(label));
+    apps.retain(|_, entry| !entry.bare.is_empty());
     apps.into_iter().map(|(label, entry)| guard(measured, label, entry)).collect()
 }
 
 #[derive(Default)]
-struct Missing {
+struct Missing<'a> {
     leaving: u64,
-    keys: Vec<SubscriptionKey>,
+    bare: Vec<(Option<&'a TenantKey>, &'a ApprovalCode)>,
 }
 
-fn guard(measured: &Measured<'_>, label: &AppLabel, Missing { leaving, mut keys }: Missing) -> Guard {
+fn guard(measured: &Measured<'_>, label: &AppLabel, Missing { leaving, mut bare }: Missing<'_>) -> Guard {
     const FEW: usize = 3;
-    keys.sort();
+    bare.sort();
+    let key = |(tenant_key, approval_code): &(Option<&TenantKey>, &ApprovalCode)| SubscriptionKey {
+        app: label.clone(),
+        tenant_key: tenant_key.cloned(),
+        approval_code: (*approval_code).clone(),
+    };
+    let keys: Vec<SubscriptionKey> = bare.iter().map(key).collect();
     let few: Vec<String> = keys.iter().take(FEW).map(|key| format!("`{key}`")).collect();
     let more = match keys.len().saturating_sub(FEW) {
         0 => String::new(),

@@ -27,19 +27,33 @@ pub(super) fn write(plan: &Plan, drops: &[&Drop], title: &str, layout: Layout, o
     for (position, group) in groups.iter().take(most_groups).enumerate() {
         let Some(first) = group.first() else { continue };
         let heading = group_heading(plan, first, group.len());
-        let _ = writeln!(out, "  {}", fit(&heading, 2, layout));
+        let heading = fit(&heading, 2, layout);
+        let is_all = Some(group.len() as u64) == tracked(plan, first);
+        let _ = match is_all {
+            true => writeln!(out, "  {}", layout.paint.bad(heading)),
+            false => writeln!(out, "  {heading}"),
+        };
         // What one group leaves of its share is the next one's.
         let share = left.map(|left| left / (most_groups - position));
         let shown_len = share.map_or(group.len(), |share| {
             if group.len() > share { share.saturating_sub(1) } else { group.len() }
         });
-        let picked = pick(&standing_out(group), shown_len);
+        let out_of_line = standing_out(group);
+        let picked = pick(&out_of_line, shown_len);
+        let is_out = |position: &&usize| out_of_line.get(**position) == Some(&true);
+        let seen = picked.iter().filter(is_out).count();
+        let unseen = out_of_line.iter().filter(|is_out| **is_out).count() - seen;
         let picked: Vec<&Drop> =
             picked.into_iter().filter_map(|position| group.get(position).copied()).collect();
         let has_reasons = group.iter().any(|drop| drop.reason.as_deref().is_some_and(|it| !is_blank(it)));
         drop_lines(&picked, has_reasons, layout, out);
         if shown_len < group.len() {
-            let more = format!("… and {} more here; --full lists them", group.len() - shown_len);
+            let stand = match unseen {
+                0 => String::new(),
+                1 => ", 1 of them stands out".into(),
+                some => format!(", {some} of them stand out"),
+            };
+            let more = format!("… and {} more here{stand}; --full lists them", group.len() - shown_len);
             let _ = writeln!(out, "    {}", layout.paint.strong(more));
         }
         listed += shown_len;
@@ -54,21 +68,23 @@ pub(super) fn write(plan: &Plan, drops: &[&Drop], title: &str, layout: Layout, o
     listed
 }
 
+/// How many are tracked in the app, or in the tenant, of a drop.
+fn tracked(plan: &Plan, drop: &Drop) -> Option<u64> {
+    let app = plan.facts.apps.iter().find(|app| app.app == drop.app)?;
+    match &drop.tenant_key {
+        Some(tenant) => app.tenants.get(tenant).copied(),
+        None => Some(app.tracked),
+    }
+}
+
 fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
     let app = plan.facts.apps.iter().find(|app| app.app == first.app);
     let place =
         app.map_or(String::new(), |AppFacts { app_id, base_url, .. }| format!(" ({app_id} at {base_url})"));
     let drops = super::grouped(drops as u64);
-    match &first.tenant_key {
-        Some(tenant) => {
-            let tracked = app.and_then(|app| app.tenants.get(tenant).copied()).unwrap_or(0);
-            format!("{}, tenant {tenant}: {drops} of {} tracked{place}", first.app, super::grouped(tracked))
-        }
-        None => {
-            let tracked = super::grouped(app.map_or(0, |app| app.tracked));
-            format!("{}: {drops} of {tracked} tracked{place}", first.app)
-        }
-    }
+    let tenant = first.tenant_key.as_ref().map_or(String::new(), |tenant| format!(", tenant {tenant}"));
+    let tracked = super::grouped(tracked(plan, first).unwrap_or(0));
+    format!("{}{tenant}: {drops} of {tracked} tracked{place}", first.app)
 }
 
 /// `has_reasons`: some of the group have one, so that a drop without is told apart.
