@@ -14,7 +14,7 @@ use comrak::{Arena, Options, parse_document};
 use larksub::manifest::{Manifest, Source, parse};
 use larksub::plan::saved::NotAPlan;
 use larksub::plan::{
-    self, Drop, Forget, Guard, Metadata, Plan, Rule, Unknown, Untracked, Update, Verdict, merge, saved,
+    self, Base, Drop, Forget, Guard, Metadata, Plan, Rule, Unknown, Untracked, Update, Verdict, merge, saved,
 };
 use larksub::render::markdown::{Comment, LEAST_CHARS, MOST_CHARS};
 use larksub::render::{self, Layout, Paint};
@@ -336,6 +336,15 @@ fn forged(mut plan: Plan, text: &str) -> Plan {
         });
     }
     plan.overrides.push(Override { flag: OverrideFlag::AllowHandover, value: text.into() });
+    let base = plan.base.get_or_insert_with(|| Base {
+        digest: plan.digest.clone(),
+        manifest_digest: plan.digest.clone(),
+        serial: 1,
+        drops: 1,
+        forgets: 1,
+        taken_back: Vec::new(),
+    });
+    base.taken_back.push(text.into());
     plan
 }
 

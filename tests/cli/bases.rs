@@ -101,7 +101,7 @@ fn what_a_change_takes_back_is_named() {
     let ran = scratch.run("plan --base main.json --out plan.json --report markdown=plan.md");
     ran.exit(0).says(["1 pending on main taken back", "Taken back (1)", &format!("  hr/{}\n", code(1))]);
     assert_eq!(scratch.json("plan.json")["base"]["taken_back"], json!([format!("hr/{}", code(1))]));
-    assert!(scratch.text("plan.md").contains(&format!("\n- `hr/{}`\n", code(1))));
+    assert!(scratch.text("plan.md").contains(&format!("\n| `hr/{}` |\n", code(1))));
     // Forgotten instead of dropped is the change's own doing.
     let forget = format!("\n[[apps.hr.removed]]\napproval_code = \"{}\"\nforget = true\n", code(1));
     scratch.write("larksub.toml", manifest(URL, &codes[2..]) + &forget);

@@ -33,11 +33,43 @@ pub(super) fn rows(plan: &Plan) -> usize {
     drops.len() + unknowns.len() + forgets.len() + updates.len() + untracked.len() + guards.len()
 }
 
+/// A plan's drops, told apart once however often the comment is written to find what fits.
+pub(super) struct Sorted<'a> {
+    /// This change's own, by app.
+    own: Vec<App<'a>>,
+    /// What the base holds, too.
+    pending: Vec<&'a Drop>,
+}
+
+/// The drops of one app.
+struct App<'a> {
+    drops: Vec<&'a Drop>,
+    /// Whether each stands out, and how many do.
+    standing_out: Vec<bool>,
+    out_count: usize,
+}
+
+pub(super) fn sorted(plan: &Plan) -> Sorted<'_> {
+    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
+    let own = own.chunk_by(|a, b| a.app == b.app).map(|drops| {
+        let standing_out = standing_out(drops);
+        let out_count = standing_out.iter().filter(|is_out| **is_out).count();
+        App { drops: drops.to_vec(), standing_out, out_count }
+    });
+    Sorted { own: own.collect(), pending }
+}
+
+/// How many of each app's drops are listed with this room.
+fn listed(sorted: &Sorted<'_>, room: Room) -> Vec<usize> {
+    let wants: Vec<(usize, usize)> = sorted.own.iter().map(|app| (app.out_count, app.drops.len())).collect();
+    shares(&wants, room.drops)
+}
+
 /// How many drops are not listed with this room.
-pub(super) fn unlisted(plan: &Plan, room: Room) -> u64 {
-    let pending = plan.drops.iter().filter(|drop| drop.pending).count();
-    let listed: usize = groups(plan, room).iter().map(|group| group.listed).sum();
-    (plan.drops.len() - listed - pending.min(room.rest)) as u64
+pub(super) fn unlisted(sorted: &Sorted<'_>, room: Room) -> u64 {
+    let own: usize = sorted.own.iter().map(|app| app.drops.len()).sum();
+    let own = own - listed(sorted, room).iter().sum::<usize>();
+    (own + sorted.pending.len().saturating_sub(room.rest)) as u64
 }
 
 pub(super) fn refusals(plan: &Plan, room: Room, everything: &str, out: &mut String) {
@@ -86,36 +118,21 @@ pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut Stri
     fold(total, room.urgent, "are unknown", everything, out);
 }
 
-/// This change's own drops of one app, and how many of them are listed.
-struct Group<'a> {
-    drops: Vec<&'a Drop>,
-    standing_out: Vec<bool>,
-    listed: usize,
-}
-
-fn groups(plan: &Plan, room: Room) -> Vec<Group<'_>> {
-    let own: Vec<&Drop> = plan.drops.iter().filter(|drop| !drop.pending).collect();
-    let groups = own.chunk_by(|a, b| a.app == b.app);
-    let groups: Vec<(Vec<&Drop>, Vec<bool>)> =
-        groups.map(|drops| (drops.to_vec(), standing_out(drops))).collect();
-    let wants = groups.iter().map(|(drops, out)| (out.iter().filter(|out| **out).count(), drops.len()));
-    let shares = shares(&wants.collect::<Vec<_>>(), room.drops);
-    let groups = groups.into_iter().zip(shares);
-    groups.map(|((drops, standing_out), listed)| Group { drops, standing_out, listed }).collect()
-}
-
-pub(super) fn drops(plan: &Plan, room: Room, everything: &str, out: &mut String) {
-    let groups = groups(plan, room);
-    let (listed, folded): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
-        groups.iter().partition(|group| group.listed > 0);
-    for Group { drops, standing_out, listed } in listed {
+pub(super) fn drops(plan: &Plan, sorted: &Sorted<'_>, room: Room, everything: &str, out: &mut String) {
+    let shares = listed(sorted, room);
+    let (mut lost, mut apps) = (0, 0);
+    for (App { drops, standing_out, out_count }, share) in sorted.own.iter().zip(shares) {
+        if share == 0 {
+            lost += drops.len() as u64;
+            apps += 1;
+            continue;
+        }
         heading(plan, drops, out);
-        let picked = pick(standing_out, *listed);
+        let picked = pick(standing_out, share);
         let more = drops.len() - picked.len();
         if more > 0 {
-            let left_out = standing_out.iter().filter(|out| **out).count()
-                - picked.iter().filter(|position| standing_out.get(**position) == Some(&true)).count();
-            let which = match left_out {
+            let is_out = |position: &&usize| standing_out.get(**position) == Some(&true);
+            let which = match out_count - picked.iter().filter(is_out).count() {
                 0 => "none of those stands out".into(),
                 left_out => format!("{} of those stand out, too", grouped(left_out as u64)),
             };
@@ -133,9 +150,8 @@ pub(super) fn drops(plan: &Plan, room: Room, everything: &str, out: &mut String)
         }
         drop_table(drops, rows.into_iter(), usize::MAX, out);
     }
-    if !folded.is_empty() {
-        let lost: usize = folded.iter().map(|group| group.drops.len()).sum();
-        let (lost, apps) = (grouped(lost as u64), count(folded.len() as u64, "more app", "more apps"));
+    if apps > 0 {
+        let (lost, apps) = (grouped(lost), count(apps, "more app", "more apps"));
         let _ = writeln!(out, "\n**… and {lost} drops in {apps}, not listed**: {everything} lists them.");
     }
 }
@@ -150,25 +166,26 @@ fn drop_table(drops: &[&Drop], rows: impl Iterator<Item = [String; 6]>, most: us
 }
 
 /// What the base drops as well, folded away: it is pending whatever becomes of this change.
-pub(super) fn pending(plan: &Plan, room: Room, everything: &str, out: &mut String) {
-    let drops: Vec<&Drop> = plan.drops.iter().filter(|drop| drop.pending).collect();
+pub(super) fn pending(sorted: &Sorted<'_>, room: Room, everything: &str, out: &mut String) {
+    let drops = &sorted.pending;
     if drops.is_empty() {
         return;
     }
     let total = grouped(drops.len() as u64);
+    if room.rest == 0 {
+        let _ = writeln!(out, "\n**{PENDING}: {total}, not listed.**");
+        return;
+    }
     let _ =
         writeln!(out, "\n<details><summary>{PENDING} ({total}): whatever becomes of this change</summary>");
     let mut left = room.rest;
-    for group in drops.chunk_by(|a, b| a.app == b.app).take(room.rest) {
-        let Some(first) = group.first() else { continue };
+    for group in drops.chunk_by(|a, b| a.app == b.app) {
+        let Some(first) = group.first().filter(|_| left > 0) else { break };
         let _ = writeln!(out, "\n`{}`: {}\n", first.app, grouped(group.len() as u64));
         let picked = pick(&standing_out(group), left);
         left -= picked.len();
         let rows = picked.into_iter().filter_map(|position| group.get(position).map(|drop| row(drop)));
         drop_table(group, rows, usize::MAX, out);
-        if left == 0 {
-            break;
-        }
     }
     fold(drops.len(), room.rest, "here", everything, out);
     out.push_str("\n</details>\n");
@@ -181,13 +198,16 @@ pub(super) fn taken_back(plan: &Plan, room: Room, everything: &str, out: &mut St
         return;
     }
     let total = grouped(keys.len() as u64);
+    if room.rest == 0 {
+        let _ = writeln!(out, "\n**Taken back: {total}, not listed.**");
+        return;
+    }
     let _ = writeln!(
         out,
         "\n#### Taken back ({total}): main would drop or forget it, and this change does not\n"
     );
-    for key in keys.iter().take(room.rest) {
-        let _ = writeln!(out, "- {}", code(key, NAME * 3).unwrap_or_default());
-    }
+    let rows = keys.iter().map(|key| [code(key, NAME * 2).unwrap_or_default()]);
+    table(["subscription"], rows, room.rest, out);
     fold(keys.len(), room.rest, "here", everything, out);
 }
 
