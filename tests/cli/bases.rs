@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{Scratch, code, manifest};
+use super::support::{Platform, Scratch, code, manifest};
 
 const URL: &str = "http://127.0.0.1:9";
 
@@ -168,4 +168,21 @@ fn an_unknown_and_a_renamed_app_are_pending_all_the_same() {
     let plan = scratch.run("plan --base main.json --format json").json();
     assert_eq!((&plan["base"]["drops"], &plan["drops"][0]["pending"]), (&json!(2), &json!(true)));
     assert_eq!(plan["base"]["taken_back"], json!([]));
+}
+
+#[test]
+fn a_plan_that_was_compared_is_applied_like_any_other() {
+    let codes: Vec<String> = (1..=3).map(code).collect();
+    let platform = Platform::start(&codes, &[]);
+    let scratch = Scratch::dropping(&platform.url, &codes, &[&codes[1], &codes[2]]);
+    scratch.run("plan --out main.json").exit(0);
+    scratch.write("larksub.toml", scratch.text("larksub.toml").replace(&codes[1], "other"));
+    scratch
+        .run("plan --base main.json --out plan.json")
+        .exit(0)
+        .says(["1 of 3", "1 more is pending on main already"]);
+    scratch.run("apply plan.json").exit(0).says(["2 unsubscribed"]);
+    assert_eq!(platform.calls(), codes[..2]);
+    scratch.run("apply plan.json").exit(0).says(["already applied"]);
+    scratch.run("show plan.json").exit(0).says(["already applied: runs of this plan have done all"]);
 }
