@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
 #[path = "support/sample.rs"]
 mod sample;
+mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,7 +109,8 @@ async fn pages_are_small_and_are_drawn_and_printed_whole() {
 /// Light, dark and narrow.
 fn draw(chromium: &str, name: &str, page: &Path) {
     let mut drawn = Vec::new();
-    for (look, width, more) in [("light", 1280, ""), ("dark", 1280, "--force-dark-mode"), ("narrow", 500, "")] {
+    for (look, width, more) in [("light", 1280, ""), ("dark", 1280, "--force-dark-mode"), ("narrow", 500, "")]
+    {
         let png = folder().join(format!("{name}-{look}.png"));
         let mut args = vec![format!("--screenshot={}", png.display()), format!("--window-size={width},1600")];
         args.extend((!more.is_empty()).then(|| more.to_owned()));
@@ -141,6 +142,9 @@ fn print(chromium: &str, name: &str, page: &Path, verdict: &str) {
         assert!(whole.contains(&code(number)), "{name}: {} is not on paper", code(number));
     }
     if name.starts_with("plan") {
-        assert!(whole.contains("FORGET-1") && whole.contains("NEW-1"), "{name}: what is folded is not on paper");
+        assert!(
+            whole.contains("FORGET-1") && whole.contains("NEW-1"),
+            "{name}: what is folded is not on paper"
+        );
     }
 }

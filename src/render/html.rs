@@ -82,7 +82,7 @@ fn allowed(overrides: &[Override], page: &mut Page) {
 
 /// What a plan was made from.
 fn made_from(plan: &Plan, page: &mut Page) {
-    page.raw("<dt>State</dt><dd>line ").number(plan.facts.serial).raw(" of <code>");
+    page.raw("<dt>Made from</dt><dd>line ").number(plan.facts.serial).raw(" of the state <code>");
     page.plain(&plan.facts.lineage.to_string()).raw("</code>, ");
     page.number(plan.counts.tracked).raw(" tracked</dd>\n");
 }

@@ -62,7 +62,10 @@ pub fn plan(drops: usize, apps: usize, refused: bool) -> Plan {
     }
     // What stays, what is forgotten, what nobody tracks, what has another name now.
     let first = APPS[0].0;
-    let _ = writeln!(told, "track {first}/FORGET-1 name=\"旧表单\" owner=it\ntrack {first}/STAYS-1 name=\"old name\" owner=it");
+    let _ = writeln!(
+        told,
+        "track {first}/FORGET-1 name=\"旧表单\" owner=it\ntrack {first}/STAYS-1 name=\"old name\" owner=it"
+    );
     let _ = writeln!(
         toml,
         "[[apps.{first}.removed]]\napproval_code = \"FORGET-1\"\nforget = true\nreason = \"never existed\"\n[[apps.{first}.subscriptions]]\napproval_code = \"STAYS-1\"\nname = \"新名称\"\nowner = \"it\"\n[[apps.{first}.subscriptions]]\napproval_code = \"NEW-1\"\nname = \"报销\""

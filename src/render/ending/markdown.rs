@@ -12,6 +12,7 @@ use crate::render::markdown::{Comment, LEAST_CHARS, is_key};
 use crate::render::{count, grouped, time};
 use crate::report::{LaneReport, Report, Settled, Stopped, Unrecorded};
 use crate::state::OutcomeKind;
+use crate::text::cut;
 
 /// How many rows there is room for.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,13 @@ struct Room {
     urgent: usize,
     /// Of what is done.
     done: usize,
+}
+
+impl Room {
+    /// How long a sentence may be.
+    fn sentence(self) -> usize {
+        if self.urgent == 0 { 60 } else { SENTENCE }
+    }
 }
 
 /// The comment: at most `max_chars` characters.
@@ -52,7 +60,7 @@ fn write(ending: &Ending<'_>, comment: &Comment<'_>, room: Room) -> String {
         CameTo::Ran(report) => ran(ending, report, room, &mut out),
         CameTo::NotBegun(why) => not_begun(ending, why, room, &mut out),
     }
-    foot(ending, comment, &mut out);
+    foot(ending, comment, room, &mut out);
     out
 }
 
@@ -120,7 +128,7 @@ fn row(settled: &Settled) -> [String; 6] {
 
 fn unrecorded(report: &Report, room: Room, out: &mut String) {
     let Some(Unrecorded { cause, outcomes, records: _ }) = &report.unrecorded else { return };
-    let cause = code(cause, SENTENCE).unwrap_or_default();
+    let cause = code(cause, room.sentence()).unwrap_or_default();
     let _ = writeln!(
         out,
         "\n**The state could not be written**: {cause}. What stands here is true, and the state has it as unknown; the log of the job has recovery lines for `larksub state repair --recovery`.\n"
@@ -189,32 +197,28 @@ fn pace(report: &Report, room: Room, out: &mut String) {
 
 fn not_begun(ending: &Ending<'_>, why: &NotBegun, room: Room, out: &mut String) {
     let NotBegun { title, causes, hints, drawing, difference } = why;
-    let _ = writeln!(out, "### Nothing was sent: {}; exit {}", prose(title), ending.exit.code());
-    let most = room.urgent.clamp(2, 20);
-    let mut list = |texts: &[String]| {
+    let _ = writeln!(
+        out,
+        "### Nothing was sent: {}; exit {}",
+        prose(&cut(title, room.sentence() * 2)),
+        ending.exit.code()
+    );
+    let most = room.urgent.clamp(1, 20);
+    // In a cell nothing begins a list or a block.
+    for (head, texts) in [("why", causes), ("what to do", hints)] {
         if !texts.is_empty() {
             out.push('\n');
         }
-        for text in texts.iter().take(most) {
-            let _ = writeln!(out, "- {}", prose(text));
-        }
-        if texts.len() > most {
-            let _ = writeln!(
-                out,
-                "- and {} more; the log of the job has them",
-                grouped((texts.len() - most) as u64)
-            );
-        }
-    };
-    list(causes);
-    list(hints);
+        table([head], texts.iter().map(|text| [prose(&cut(text, room.sentence()))]), most, out);
+        fold(texts.len(), most, "here", "the log of the job", out);
+    }
     if !drawing.is_empty() {
         out.push_str("\nThe log of the job shows each place.\n");
     }
     if let Some(difference) = difference {
         let lines: Vec<&str> = difference.lines().skip(1).collect();
         let head = difference.lines().next().unwrap_or_default();
-        let _ = writeln!(out, "\n{}\n", prose(head));
+        let _ = writeln!(out, "\n{}\n", prose(&cut(head, room.sentence())));
         let rows = lines.iter().filter_map(|line| code(line, SENTENCE)).map(|line| [line]);
         table(["difference"], rows, room.urgent, out);
         fold(lines.len(), room.urgent, "differences", "the log of the job", out);
@@ -222,16 +226,16 @@ fn not_begun(ending: &Ending<'_>, why: &NotBegun, room: Room, out: &mut String) 
 }
 
 /// What stands beneath in every comment, folded or not.
-fn foot(ending: &Ending<'_>, comment: &Comment<'_>, out: &mut String) {
-    const MOST: usize = 5;
+fn foot(ending: &Ending<'_>, comment: &Comment<'_>, room: Room, out: &mut String) {
+    let most = room.urgent.clamp(1, 20);
     let given: Vec<String> = ending
         .overrides
         .iter()
-        .take(MOST)
+        .take(most)
         .filter_map(|given| code(&format!("{} {}", given.flag.as_str(), given.value), NAME))
         .collect();
     if !given.is_empty() {
-        let more = ending.overrides.len().saturating_sub(MOST);
+        let more = ending.overrides.len().saturating_sub(most);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let _ = writeln!(out, "\nAllowed by name: {}{more}", given.join(", "));
     }

@@ -19,9 +19,9 @@ pub fn text(plan: &Plan, saved: Option<&str>) -> String {
         _ => Mood::Good,
     };
     let counts = [
-        (refusals, "refusals", Mood::Bad),
+        (refusals, if refusals == 1 { "refusal" } else { "refusals" }, Mood::Bad),
         (plan.counts.unknowns, "unknown", Mood::Doubt),
-        (plan.counts.drops, "drops", Mood::Loss),
+        (plan.counts.drops, if plan.counts.drops == 1 { "drop" } else { "drops" }, Mood::Loss),
         (plan.counts.forgets, "to forget", Mood::Good),
         (plan.counts.updates, "to update", Mood::Good),
         (plan.counts.untracked, "untracked", Mood::Good),
@@ -135,7 +135,8 @@ fn drops(plan: &Plan, page: &mut Page) {
     for drops in plan.drops.chunk_by(|a, b| a.app == b.app) {
         heading(plan, drops, reasons, page);
         let tenants = drops.iter().any(|drop| drop.tenant_key.is_some());
-        page.raw("<table class=\"drops\"><caption>What is dropped of this app</caption>\n");
+        page.raw(if reasons { "<table class=\"drops reasons\">" } else { "<table class=\"drops\">" });
+        page.raw("<caption>What is dropped of this app</caption>\n");
         let mut words = vec!["code", "name", "owner"];
         words.extend(reasons.then_some("reason"));
         words.push("since");
@@ -152,7 +153,7 @@ fn drops(plan: &Plan, page: &mut Page) {
 fn heading(plan: &Plan, drops: &[Drop], reasons: bool, page: &mut Page) {
     let Some(Drop { app: label, .. }) = drops.first() else { return };
     let facts = plan.facts.apps.iter().find(|app| app.app == *label);
-    page.raw("<h3><code>").plain(label.as_str()).raw("</code> ").number(drops.len() as u64);
+    page.raw("<h3><code>").plain(label.as_str()).raw("</code>: ").number(drops.len() as u64);
     if let Some(facts) = facts {
         page.raw(" of ").number(facts.tracked).raw(" tracked");
     }
@@ -345,7 +346,9 @@ pub(super) fn heads(words: &[&'static str], page: &mut Page) {
     for word in words {
         match *word {
             "" => page.raw("<td>"),
-            word => page.raw("<th scope=\"col\">").raw(word),
+            // Widths are by word, and a phrase takes what is left.
+            word if word.contains(' ') => page.raw("<th scope=\"col\">").raw(word),
+            word => page.raw("<th scope=\"col\" class=\"w-").raw(word).raw("\">").raw(word),
         };
     }
     page.raw("</thead>\n<tbody>\n");
@@ -353,7 +356,12 @@ pub(super) fn heads(words: &[&'static str], page: &mut Page) {
 
 /// The beginning of a row about a subscription.
 pub(super) fn row(key: &SubscriptionKey, page: &mut Page) {
-    page.raw("<tr><th scope=\"row\"><code>").plain(&key.to_string()).raw("</code>");
+    let SubscriptionKey { app, tenant_key, approval_code } = key;
+    page.raw("<tr><th scope=\"row\"><code>").plain(app.as_str()).raw("/");
+    if let Some(tenant) = tenant_key {
+        page.raw("<span>").plain(tenant.as_str()).raw("/</span>");
+    }
+    page.raw("<span>").plain(approval_code.as_str()).raw("</span></code>");
 }
 
 /// The cells of its name and owner.
