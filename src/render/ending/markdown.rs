@@ -246,9 +246,13 @@ fn foot(ending: &Ending<'_>, comment: &Comment<'_>, room: Room, out: &mut String
     if !told.is_empty() {
         let _ = writeln!(out, "\n{}", told.join(", "));
     }
-    if let Some(again) = ending.again {
-        let again: String = again.chars().take(600).collect();
-        let _ = writeln!(out, "\nTo go on:\n\n```sh\n{again}\n```");
+    match ending.again {
+        // A command that is cut is another one.
+        Some(again) if again.chars().count() > 600 => out.push_str("\nTo go on: the same command again.\n"),
+        Some(again) => {
+            let _ = writeln!(out, "\nTo go on:\n\n```sh\n{again}\n```");
+        }
+        None => {}
     }
     let lineage = ending.plan.map(|plan| plan.facts.lineage.to_string());
     let key = comment.key.filter(|key| is_key(key)).or(lineage.as_deref()).unwrap_or("none");
