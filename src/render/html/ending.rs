@@ -105,7 +105,7 @@ fn outcomes<'a>(
         if *attempts != 1 {
             page.number((*attempts).into()).raw(" tries, ");
         }
-        page.plain(&time::minute(*at)).raw("\n");
+        page.raw("<span>").plain(&time::minute(*at)).raw("</span>\n");
     }
     page.raw("</table>\n");
 }

@@ -213,7 +213,7 @@ fn guards(plan: &Plan, page: &mut Page) {
     page.raw("<section>\n<h2>Guards</h2>\n");
     if any {
         page.raw("<table class=\"guards\"><caption>Guards that passed or were allowed by name</caption>\n");
-        heads(&["guard", "found", ""], page);
+        heads(&["guard", "found", "verdict"], page);
         for guard in told {
             page.raw("<tr><th scope=\"row\"><code>")
                 .raw(guard.rule.as_str())
@@ -344,12 +344,12 @@ fn untracked(plan: &Plan, page: &mut Page) {
 pub(super) fn heads(words: &[&'static str], page: &mut Page) {
     page.raw("<thead><tr>");
     for word in words {
-        match *word {
-            "" => page.raw("<td>"),
-            // Widths are by word, and a phrase takes what is left.
-            word if word.contains(' ') => page.raw("<th scope=\"col\">").raw(word),
-            word => page.raw("<th scope=\"col\" class=\"w-").raw(word).raw("\">").raw(word),
-        };
+        page.raw("<th scope=\"col\"");
+        // Widths are by word, and a phrase takes what is left.
+        if !word.contains(' ') {
+            page.raw(" class=\"w-").raw(word).raw("\"");
+        }
+        page.raw(">").raw(word);
     }
     page.raw("</thead>\n<tbody>\n");
 }
