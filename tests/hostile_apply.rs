@@ -1,5 +1,5 @@
-//! What the platform answers, and what people named, chosen by a stranger: through every form of an apply. The first
-//! test lets the answers come from a platform, and looks at what the ledger keeps of them.
+//! What the platform answers, and what people named, chosen by a stranger: through every form of an apply.
+//! `tests/cli/apply_forms.rs` lets one come from a platform, and looks at what the ledger keeps of it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -1,5 +1,5 @@
 //! A plan, and what an apply came to, as one page that needs nothing else: no script, no picture, no font from
-//! elsewhere. [`page`] is the only way of a text into it.
+//! elsewhere. `page` is the only way of a text into it.
 
 mod ending;
 mod page;

@@ -44,7 +44,8 @@ pub fn text(ending: &Ending<'_>) -> String {
     if !report.pending.is_empty() {
         let keys: Vec<String> = report.pending.iter().take(10).map(ToString::to_string).collect();
         let number = grouped(report.pending.len() as u64);
-        warnings.insert(0, ("not sent".into(), format!("{number} not sent: {}…", keys.join(", "))));
+        let more = if keys.len() < report.pending.len() { ", …" } else { "" };
+        warnings.insert(0, ("not sent".into(), format!("{number} not sent: {}{more}", keys.join(", "))));
     }
     few_of(&warnings, MOST, "warnings", "warning", TITLE, &mut out);
     let mut sum = verdict(ending);
