@@ -30,7 +30,7 @@ pub use recorder::Recorder;
 
 use crate::feishu::{App, Client, Platform, StopScope, TokenError};
 use crate::pace::{CONNECTIONS, Pace, Rate};
-use crate::report::{Event, Report, Settled, Stopped};
+use crate::report::{Event, LaneReport, Report, Settled, Stopped};
 use crate::state::record::{Bind, By, End, Forget, Run, Update};
 use crate::state::{How, Ledger, Override, Record};
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
@@ -92,6 +92,7 @@ pub struct Call {
 pub(crate) struct Shared<'a, P> {
     pub client: &'a Client<P>,
     pub run: Uuid,
+    pub start: Instant,
     pub now: fn() -> Timestamp,
     pub recorder: &'a Recorder,
     pub events: &'a UnboundedSender<Event>,
@@ -155,6 +156,21 @@ impl Lane {
             approval_code: call.approval_code.clone(),
         }
     }
+
+    /// What is told of it before its first call.
+    fn report(&self) -> LaneReport {
+        LaneReport {
+            app: self.app.label.clone(),
+            tenant_key: self.tenant_key.clone(),
+            rate_per_minute: match self.rate {
+                Rate::PerMinute(rate) => Some(rate),
+                Rate::Unlimited => None,
+            },
+            calls: self.calls.len() as u64,
+            before: self.sent_before.clone(),
+            answered: Vec::new(),
+        }
+    }
 }
 
 /// Fetches every token that is needed; what is refused comes back.
@@ -202,7 +218,8 @@ async fn recorded<P: Platform>(
     let Work { plan_digest, overrides, by, binds, updates, forgets, lanes, unsettled: _ } = work;
     let run = Uuid::new_v4();
     let (forgotten, updated) = (forgets.len() as u64, (binds.len() + updates.len()) as u64);
-    let begin = Run { at: now(), run, plan_digest: plan_digest.into(), overrides, by: by.clone() };
+    let started_at = now();
+    let begin = Run { at: started_at, run, plan_digest: plan_digest.into(), overrides, by: by.clone() };
     let forgets = forgets.into_iter().map(|forget| Forget { run: Some(run), by: by.clone(), ..forget });
     let mut first = vec![Record::Run(begin)];
     first.extend(binds.into_iter().map(Record::Bind));
@@ -215,7 +232,8 @@ async fn recorded<P: Platform>(
             Some(crate::report::Unrecorded { cause, outcomes: Vec::new(), records: Vec::new() });
         return report;
     }
-    report.run = Some(run);
+    (report.run, report.started_at) = (Some(run), Some(started_at));
+    report.lanes = lanes.iter().map(Lane::report).collect();
     (report.forgotten, report.updated) = (forgotten, updated);
     let paces: Vec<Pace> = lanes.iter().map(|lane| Pace::new(lane.rate, &lane.sent_before)).collect();
     let calls: u64 = lanes.iter().map(|lane| lane.calls.len() as u64).sum();
@@ -223,11 +241,12 @@ async fn recorded<P: Platform>(
     let ends =
         lanes.iter().zip(&paces).map(|(lane, pace)| start + pace.remaining(lane.calls.len() as u64, calls));
     let finish = Finish::new(ends.collect());
-    let _ = events.send(Event::Started { calls, estimate: finish.remaining() });
+    let _ = events.send(Event::Started { run, calls, estimate: finish.remaining() });
     let report = RefCell::new(report);
     let shared = Shared {
         client,
         run,
+        start,
         now,
         recorder: &recorder,
         events,
@@ -249,6 +268,7 @@ async fn recorded<P: Platform>(
                 Some(crate::report::Unrecorded { cause, outcomes: Vec::new(), records: Vec::new() });
         }
     }
+    report.took = start.elapsed();
     report
 }
 
@@ -277,5 +297,6 @@ pub(crate) fn settled(lane: &Lane, call: &Call, outcome: &crate::state::record::
         http_status: outcome.http_status,
         attempts: outcome.attempts,
         reason: own(&outcome.reason),
+        at: outcome.at,
     }
 }

@@ -1,5 +1,6 @@
 //! The command line as data: types and help texts.
 
+mod apply_forms;
 mod forms;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::apply_forms::{ApplyFormArgs, ApplyFormat, ApplyReport};
 use self::forms::report;
 pub use self::forms::{CommentArgs, Format, PlanFormat, Report, ShowFormat};
 
@@ -122,6 +124,7 @@ Every problem of every file is reported at once. Neither network nor credential 
                                                   in larksub.toml: #:schema ./larksub.schema.json
   larksub schema plan > plan.schema.json          what `plan --out` and `--format json` write
   larksub schema ledger > line.schema.json        one line of the state
+  larksub schema events > event.schema.json       one line of `apply --format ndjson`
 
 The manifest's is draft-07, which editors of TOML understand; the others are 2020-12. None
 of them replaces `larksub validate`.")]
@@ -150,6 +153,8 @@ pub enum SchemaOf {
     Plan,
     /// One line of the state
     Ledger,
+    /// One line of `apply --format ndjson`
+    Events,
 }
 
 /// `larksub import`
@@ -191,6 +196,7 @@ pub struct ImportArgs {
   larksub plan --format diff
   larksub plan --out plan.json --report markdown=plan.md --report gitlab=tfplan.json
   larksub plan --base main.json              beside what `plan --out main.json` saved on main
+  larksub plan --report html=plan.html       a page for an artifact
   larksub plan --allow-drops 12              a reviewed exception to max_drops and max_drop_percent
 
 Neither network nor credential is needed, and nothing is written but --out and --report. A
@@ -236,6 +242,8 @@ impl PlanArgs {
   larksub apply plan.json                    exactly the plan that was reviewed, or nothing
   larksub apply --digest sha256:…            the same, where only the digest is at hand
   larksub apply --auto-approve               without a reviewer
+  larksub apply plan.json --report html=apply.html --report markdown=apply.md
+  larksub apply plan.json --format ndjson    an event a line, as it happens
 
 A plan whose run was interrupted is resumed by the same command. A saved plan also notices
 an older copy of the state; a digest alone cannot. Without a terminal one of PLAN, --digest
@@ -254,9 +262,9 @@ pub struct ApplyArgs {
     /// Do not ask
     #[arg(long)]
     pub auto_approve: bool,
-    /// The form the result is printed in
-    #[arg(long, value_name = "F", default_value = "text")]
-    pub format: Format,
+    /// In which forms the result is told.
+    #[command(flatten)]
+    pub forms: ApplyFormArgs,
     /// How long to wait for another command that holds the state, such as 30s
     #[arg(long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     pub lock_timeout: Duration,

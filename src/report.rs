@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 pub enum Event {
     /// Every token is there, and the run is recorded.
     Started {
+        /// Identifies the run in the ledger.
+        run: Uuid,
         /// How many calls it has.
         calls: u64,
         /// How long they will take at the configured pace.
@@ -69,6 +72,8 @@ pub struct Settled {
     /// Our own words, not escaped where they quote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// When the last answer was there, or was given up; as the ledger has it.
+    pub at: Timestamp,
 }
 
 /// Why an app or a tenant sends nothing more.
@@ -100,6 +105,50 @@ pub enum Signal {
     Terminate,
 }
 
+/// The calls of one app in one tenant, as its quota sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneReport {
+    /// The app.
+    pub app: AppLabel,
+    /// The tenant, in a store app.
+    pub tenant_key: Option<TenantKey>,
+    /// How many calls it may make in any 60 seconds; none where there is no limit.
+    pub rate_per_minute: Option<u32>,
+    /// How many calls were planned.
+    pub calls: u64,
+    /// When the calls of the last minute that earlier runs made were answered: so long before the start.
+    pub before: Vec<Duration>,
+    /// When each try of this run was answered, or was given up: since the start, ascending.
+    pub answered: Vec<Duration>,
+}
+
+/// What a quota is counted over.
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+impl LaneReport {
+    /// Each answer with how many there were in the 60 s that it ends, itself included: milliseconds since the start,
+    /// negative before it, ascending.
+    pub fn counts(&self) -> Vec<(i64, u64)> {
+        let millis = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let mut times: Vec<i64> = self.before.iter().map(|ago| -millis(ago)).collect();
+        times.extend(self.answered.iter().map(millis));
+        times.sort_unstable();
+        let mut first = times.iter().enumerate().peekable();
+        let mut counts = Vec::with_capacity(times.len());
+        for (index, at) in times.iter().enumerate() {
+            while first.next_if(|(_, then)| **then + millis(&MINUTE) <= *at).is_some() {}
+            let begin = first.peek().map_or(index, |(begin, _)| *begin);
+            counts.push((*at, (index - begin + 1) as u64));
+        }
+        counts
+    }
+
+    /// The most answers in any 60 seconds.
+    pub fn busiest_minute(&self) -> u64 {
+        self.counts().iter().map(|(_, count)| *count).max().unwrap_or(0)
+    }
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
@@ -107,6 +156,12 @@ pub struct Report {
     pub run: Option<Uuid>,
     /// What was allowed by name.
     pub overrides: Vec<Override>,
+    /// When it was recorded, which is before its first call.
+    pub started_at: Option<Timestamp>,
+    /// From there to its last record.
+    pub took: Duration,
+    /// Its calls by app and tenant.
+    pub lanes: Vec<LaneReport>,
     /// How it ended.
     pub how: How,
     /// What was settled, in the order in which it became durable.
@@ -145,6 +200,9 @@ impl Report {
         Self {
             run: None,
             overrides: Vec::new(),
+            started_at: None,
+            took: Duration::ZERO,
+            lanes: Vec::new(),
             how: How::Done,
             settled: Vec::new(),
             forgotten: 0,
@@ -183,4 +241,26 @@ impl Report {
 
 fn as_text<S: serde::Serializer>(key: &SubscriptionKey, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_is_counted_over_runs_and_without_its_first_moment() {
+        let seconds = |times: &[u64]| times.iter().map(|time| Duration::from_secs(*time)).collect();
+        let lane = |before: &[u64], answered: &[u64]| LaneReport {
+            app: "hr".parse().unwrap(),
+            tenant_key: None,
+            rate_per_minute: Some(100),
+            calls: 0,
+            before: seconds(before),
+            answered: seconds(answered),
+        };
+        assert_eq!(lane(&[], &[]).busiest_minute(), 0);
+        assert_eq!(lane(&[], &[0, 59, 60]).counts(), [(0, 1), (59_000, 2), (60_000, 2)]);
+        assert_eq!(lane(&[50, 10], &[5, 20, 90]).busiest_minute(), 3);
+        assert_eq!(lane(&[0; 7], &[0; 5]).busiest_minute(), 12);
+    }
 }

@@ -3,6 +3,7 @@
 //! The manifest is parsed by hand, so its schema is written by hand; tests hold the two together. The plan's and the
 //! ledger's are derived from the very types that are written. Nothing here is built but by `larksub schema`.
 
+mod events;
 mod manifest;
 
 use schemars::generate::SchemaSettings;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::plan::{self, Plan};
 use crate::state::record::{self, Record};
 
+pub use events::events;
 pub use manifest::manifest;
 
 /// A saved plan, which is what `plan --format json` prints: 2020-12.

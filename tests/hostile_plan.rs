@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/corpus.rs"]
+mod corpus;
 #[path = "support/script.rs"]
 mod script;
 
@@ -22,224 +24,7 @@ use larksub::state::read::{Reading, read};
 use larksub::state::{OutcomeKind, Override, OverrideFlag};
 use larksub::text::{cut, is_ci_command, is_unseen, shown};
 
-/// What each of these tries is known from other tools' advisories, or from the renderers' own manuals.
-const SEEDS: &[&str] = &[
-    // The cursor, colours, titles, links of a terminal.
-    "\u{1b}[2J",
-    "\u{1b}[1A\u{1b}[2K",
-    "\u{1b}[31mred",
-    "\u{1b}]0;title\u{7}",
-    "\u{1b}]8;;https://evil.example\u{7}x\u{1b}]8;;\u{7}",
-    "\u{9b}31m",
-    "\u{8}\u{8}\u{8}",
-    "\r0 of 9",
-    "a\u{b}b",
-    "a\u{c}b",
-    "\u{0}",
-    "\u{7f}",
-    "\u{85}next",
-    // Unseen, turned round, stacked.
-    "\u{202e}nimda",
-    "\u{2066}x\u{2069}",
-    "\u{200b}",
-    "a\u{200d}b",
-    "\u{feff}",
-    "\u{2028}x",
-    "\u{2029}x",
-    "\u{ad}",
-    "\u{e0041}",
-    "e\u{301}\u{302}\u{303}",
-    "\u{3164}",
-    "\u{2800}",
-    "\u{3000}",
-    "\u{a0}",
-    "\u{e31}\u{e31}\u{e31}\u{e31}",
-    "\u{fe0f}",
-    // A CI system's commands.
-    "::error::x",
-    "::error file=a,line=1::x",
-    "::add-mask::x",
-    "::set-output name=a::b",
-    "::stop-commands::x",
-    "##[error]x",
-    "##[group]x",
-    "##vso[task.complete result=Failed]",
-    "##teamcity[buildStatus]",
-    "section_start:1:x\r\u{1b}[0K",
-    "%0A::error::x",
-    "%25",
-    "::group::",
-    "::notice title=x::y",
-    "x%0D%0A::warning::y",
-    // Out of a cell, a span, a fence, a fold.
-    "|",
-    "||",
-    "\\|",
-    "\\\\|",
-    "a | b | c",
-    "| --- |",
-    "`",
-    "``",
-    "```",
-    "`|`",
-    "`` ` ``",
-    "\\`",
-    "a`b",
-    "`a`",
-    "~~~",
-    "```sh",
-    "\n```\n",
-    "\n\n# H",
-    "\n| a |\n| --- |",
-    "</details>",
-    "<details open>",
-    "<summary>x</summary>",
-    "</summary>",
-    "-->",
-    "--!>",
-    "<!--",
-    "<!-- -->",
-    "<!-- larksub-plan key=x digest=y -->",
-    "\\",
-    "\\\\",
-    "x\\",
-    "&#96;",
-    "&#124;",
-    "&grave;",
-    "&VerticalLine;",
-    // HTML and scripts.
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<b>x</b>",
-    "</code>",
-    "</td></tr></table>",
-    "<a href=//evil.example>x</a>",
-    "<svg/onload=alert(1)>",
-    "<?php",
-    "<![CDATA[x]]>",
-    "<!DOCTYPE x>",
-    "<style>*{display:none}</style>",
-    "&lt;b&gt;",
-    "&amp;",
-    "&nbsp;",
-    "&zwj;",
-    "&#x202e;",
-    "javascript:alert(1)",
-    // Links, images, mentions, issues.
-    "[x](https://evil.example)",
-    "![x](https://evil.example/p.png)",
-    "[x][y]",
-    "[x]: https://evil.example",
-    "<https://evil.example>",
-    "https://evil.example",
-    "http://evil.example",
-    "ftp://evil.example",
-    "www.evil.example",
-    "user@evil.example",
-    "mailto:a@b.example",
-    "xmpp:a@b.example",
-    "@team",
-    "@org/team",
-    "@all",
-    "user&#64;evil.example",
-    "&#64;team",
-    "&commat;team",
-    "#123",
-    "org/repo#123",
-    "GH-123",
-    "!123",
-    "~label",
-    "%milestone",
-    "&1",
-    "$1",
-    "^alert#1",
-    "*iteration:1",
-    "[vulnerability:1]",
-    "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef",
-    "OPS-123",
-    "[[wiki]]",
-    "[[wiki|x]]",
-    "[^1]",
-    "[^1]: x",
-    "^[note]",
-    // Emphasis, emoji, mathematics, blocks.
-    "*x*",
-    "**x**",
-    "_x_",
-    "__x__",
-    "~~x~~",
-    "~x~",
-    "==x==",
-    "++x++",
-    "||x||",
-    ":smile:",
-    ":tada::tada:",
-    "$x$",
-    "$$x$$",
-    "$`x`$",
-    "\\(x\\)",
-    "^x^",
-    "H~2~O",
-    "# x",
-    "- x",
-    "* x",
-    "+ x",
-    "1. x",
-    "> x",
-    ">>> x",
-    "[ ] x",
-    "[x] x",
-    "---",
-    "===",
-    "***",
-    "> [!WARNING]",
-    "[!NOTE]",
-    "[TOC]",
-    "    x",
-    "\tx",
-    ": x",
-    "{+x+}",
-    "{-x-}",
-    "{.class}",
-    "::: x",
-    "/close",
-    "/merge",
-    "/assign me",
-    "\n/approve\n",
-    "#ff0000",
-    "`#ff0000`",
-    // Plain, and merely awkward.
-    "请假申请",
-    "出差（2019）",
-    "Leave & travel",
-    "50 % off",
-    "O'Brien",
-    "\"quoted\"",
-    "C:\\forms\\x",
-    "👩\u{200d}💻",
-    "🇩🇪",
-    "مرحبا",
-    "שלום",
-    "ａ｜ｂ｀ｃ",
-    "'; rm -rf / #",
-    "$(id)",
-    "`id`",
-    "${HOME}",
-];
-
-fn corpus() -> Vec<String> {
-    let mut corpus = Vec::new();
-    for seed in SEEDS {
-        corpus.push((*seed).to_string());
-        corpus.push(format!("Leave {seed} request"));
-        corpus.push(format!("x\n{seed}\ny"));
-        corpus.push(format!("{seed}{seed}"));
-    }
-    corpus.extend(
-        ["a", "请", "|", "`", "\u{1b}", "\u{e31}", "<", "\u{202e}", "a ", "\n"].map(|c| c.repeat(10_000)),
-    );
-    corpus
-}
+use corpus::corpus;
 
 /// A plan in which every place that holds foreign text holds one of these.
 fn plan_of(strings: &[String]) -> Plan {
@@ -700,4 +485,94 @@ fn more_than_nine_of_a_kind_are_counted() {
     assert_eq!(text.matches("::error ").count(), 9);
     assert_eq!(text.matches("::warning ").count(), 9);
     assert!(text.contains("::warning title=larksub plan::and 22 more subscriptions are unknown"), "{text}");
+}
+
+/// The page as an independent parser reads it: each element with its attributes, in order.
+fn elements(page: &str) -> Vec<String> {
+    let tree = scraper::Html::parse_document(page);
+    assert_eq!(tree.errors.len(), 0, "{:?}\n{page}", tree.errors);
+    let elements = tree.root_element().descendants().filter_map(scraper::ElementRef::wrap);
+    elements
+        .map(|element| {
+            let mut attributes: Vec<String> =
+                element.value().attrs().map(|(name, value)| format!(" {name}={value}")).collect();
+            attributes.sort();
+            format!("{}{}", element.value().name(), attributes.concat())
+        })
+        .collect()
+}
+
+/// Whether an element is one that a page may have.
+fn is_ours(element: &str) -> bool {
+    const NAMES: [&str; 37] = [
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "main",
+        "header",
+        "section",
+        "footer",
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "ul",
+        "li",
+        "b",
+        "bdi",
+        "code",
+        "pre",
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+        "dl",
+        "dt",
+        "dd",
+        "span",
+        "figure",
+        "figcaption",
+        "svg",
+        "path",
+    ];
+    let mut parts = element.split(' ');
+    let name = parts.next().unwrap();
+    let attributes = ["class=", "scope=", "lang=", "charset=", "http-equiv=", "content=", "name="];
+    NAMES.contains(&name)
+        && (name == "meta"
+            || parts.all(|part| attributes.iter().any(|it| part.starts_with(it)) || !part.contains('=')))
+}
+
+#[test]
+fn no_foreign_text_changes_the_shape_of_a_page() {
+    let plain = elements(&render::html::plan(&forged(plan_of(&["x".into()]), "x"), Some("plan.json"), None));
+    assert!(plain.len() > 100 && plain.iter().all(|it| is_ours(it)), "{plain:#?}");
+    let mut tried = 0;
+    for text in &corpus() {
+        let plan = forged(plan_of(std::slice::from_ref(text)), text);
+        let page = render::html::plan(&plan, Some(text), None);
+        is_tame(&page, text);
+        let lower = page.to_lowercase();
+        assert!(!lower.contains("<script") && !lower.contains("<img"), "{page}");
+        let found = elements(&page);
+        if shown(text).trim().is_empty() {
+            // What is not there stands out as that.
+            assert!(found.iter().all(|it| is_ours(it)), "{text:?}");
+        } else {
+            // A sentence of this program's has code between backticks.
+            let but_code =
+                |all: &[String]| all.iter().filter(|it| *it != "code").cloned().collect::<Vec<_>>();
+            assert_eq!(but_code(&found), but_code(&plain), "{text:?}\n{page}");
+        }
+        tried += 1;
+    }
+    println!("{tried} texts in every place of a page");
 }

@@ -189,6 +189,9 @@ impl<'a, P> Running<'a, P> {
     /// Notes that a call that was sent then has been answered now, or was given up.
     pub fn answered(&self, sent_at: Instant) {
         self.pace.borrow_mut().answered(sent_at.elapsed());
+        if let Some(lane) = self.shared.report.borrow_mut().lanes.get_mut(self.index) {
+            lane.answered.push(self.shared.start.elapsed());
+        }
         self.changed.notify_waiters();
     }
 

@@ -30,6 +30,8 @@ pub enum PlanFormat {
     Gitlab,
     /// GitHub's annotations, and the step's outputs.
     Github,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// The forms that a saved plan is printed in; it does not hold what a diff needs.
@@ -45,6 +47,8 @@ pub enum ShowFormat {
     Gitlab,
     /// GitHub's annotations, and the step's outputs.
     Github,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// A form of the plan, and the file it goes to.
@@ -68,15 +72,20 @@ pub struct CommentArgs {
 }
 
 pub(super) fn report(text: &str) -> Result<Report, String> {
+    form_and_path(text, "plan").map(|(format, path)| Report { format, path })
+}
+
+/// A form and the file it goes to; `of` is what a file of it may be called.
+pub(super) fn form_and_path<F: ValueEnum>(text: &str, of: &str) -> Result<(F, PathBuf), String> {
     let (kind, path) = text.split_once('=').unwrap_or((text, ""));
-    let format = PlanFormat::from_str(kind, false).map_err(|_| {
-        let forms = PlanFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let format = F::from_str(kind, false).map_err(|_| {
+        let forms = F::value_variants().iter().filter_map(ValueEnum::to_possible_value);
         let forms: Vec<String> = forms.map(|form| form.get_name().to_owned()).collect();
-        format!("a report is F=FILE, such as `markdown=plan.md`, with F one of {}", forms.join(", "))
+        format!("a report is F=FILE, such as `markdown={of}.md`, with F one of {}", forms.join(", "))
     })?;
     match path {
         "" => Err(format!("the file is missing: `{kind}=FILE`")),
-        path => Ok(Report { format, path: path.into() }),
+        path => Ok((format, path.into())),
     }
 }
 

@@ -1,19 +1,21 @@
 //! `larksub apply`: what was planned is done, and what became of it is recorded.
 
+mod outlet;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::rc::Rc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 
+use self::outlet::{Known, Outlet};
 use super::plan::{compute, text};
 use super::progress::{Progress, TICK};
-use super::show::{json, read_plan};
+use super::show::read_plan;
 use super::{Context, env};
 use crate::apply::{self, Call, Lane, Stop, Work};
-use crate::cli::{ApplyArgs, Format};
+use crate::cli::{ApplyArgs, ApplyFormat};
 use crate::credentials::{self, Credential, Need};
 use crate::error::{Exit, Failure};
 use crate::feishu::{self, Client, Http};
@@ -21,7 +23,7 @@ use crate::manifest::Manifest;
 use crate::pace::Rate;
 use crate::plan::review::{Agreement, agreement, check_place, check_words};
 use crate::plan::{Plan, Update};
-use crate::render;
+use crate::render::{self, Paint};
 use crate::report::{Report, Signal};
 use crate::state::record::{Bind, By, Forget, Update as UpdateRecord};
 use crate::state::{Ledger, Override, OverrideFlag, Reading, State, Str};
@@ -33,23 +35,49 @@ use crate::workspace::{author, now};
 /// # Errors
 /// Anything that keeps the run from beginning; nothing was sent then.
 pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
+    let mut outlet = Outlet::open(context, args)?;
+    let mut known = Known::default();
+    match begin(context, args, &mut outlet, &mut known) {
+        Ok((report, text)) => Ok(outlet.ran(&known, &report, &text)),
+        Err(failure) => {
+            outlet.not_begun(&known, &failure);
+            Err(failure)
+        }
+    }
+}
+
+/// The run, and what is printed of it at its end where a person reads along. What is learned on the way is `known`
+/// whatever comes of it.
+fn begin(
+    context: &Context,
+    args: &ApplyArgs,
+    outlet: &mut Outlet<'_>,
+    known: &mut Known,
+) -> Result<(Report, String), Failure> {
     let reviewed = args.plan.as_deref().map(read_plan).transpose()?.map(|(plan, _)| plan);
+    known.digest = reviewed.as_ref().map(|plan| plan.digest.clone()).or(args.digest.clone());
     let (manifest, _) = context.manifest()?;
     let overrides = overrides(args, reviewed.as_ref(), &manifest)?;
+    known.overrides = overrides.clone();
     let (mut ledger, reading) = context.ledger(args.lock_timeout)?;
-    let plan = compute(&manifest, &reading, &overrides);
+    let plan = Rc::new(compute(&manifest, &reading, &overrides));
+    known.plan = Some(Rc::clone(&plan));
     let is_reviewed = args.plan.is_some() || args.digest.is_some();
+    outlet.planned(&plan);
     if let Some(reviewed) = &reviewed {
         check_place(&reviewed.facts, &manifest, &reading.state, &reading.lines)?;
     }
     let digest = reviewed.as_ref().map(|plan| &plan.digest).or(args.digest.as_ref());
     let agreed = digest.map_or(Agreement::Same, |digest| agreement(digest, &plan, &manifest, &reading.state));
     if agreed == Agreement::Different {
-        return Err(different(context, args, reviewed.as_ref(), &plan, &reading));
+        return Err(different(context, args, reviewed.as_ref(), &plan, &reading, known));
     }
     if let (Some(reviewed), Agreement::Same) = (&reviewed, agreed) {
         check_words(reviewed, &plan)?;
     }
+    // A plan that is resumed is still the one that was reviewed: its runs carry the reviewed digest.
+    let plan_digest = digest.cloned().unwrap_or_else(|| plan.digest.clone());
+    known.digest = Some(plan_digest.clone());
     if plan.refused {
         show_plan(context, args, &plan, &reading)?;
         let refusals = plan.guards.iter().filter(|guard| guard.verdict == crate::plan::Verdict::Refused);
@@ -60,31 +88,35 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
         }));
     }
     if agreed == Agreement::AlreadyApplied {
-        context.note("already applied: nothing of this plan is left to do");
+        outlet.note("already applied: nothing of this plan is left to do");
     }
     if !plan.has_changes {
-        return nothing_to_do(context, args, &plan, &reading, digest.unwrap_or(&plan.digest));
+        let report = Report { unsettled: plan.unsettled(), ..Report::empty() };
+        return Ok((report, text(context, &plan, &reading, layout(context, args))));
     }
     approve(context, args, &plan, &reading, is_reviewed)?;
     let credentials = credentials(&plan, &manifest)?;
-    // A plan that is resumed is still the one that was reviewed: its runs carry the reviewed digest.
-    let plan_digest = digest.cloned().unwrap_or_else(|| plan.digest.clone());
-    let work = work(
-        &plan,
-        &manifest,
-        overrides,
-        plan_digest.clone(),
-        &args.allow_misses,
-        &credentials,
-        &reading.state,
-    )?;
+    let work =
+        work(&plan, &manifest, overrides, plan_digest, &args.allow_misses, &credentials, &reading.state)?;
     // Two lines a call, and the first and the last of the run: a full disk is found before the first call.
     let calls: usize = work.lanes.iter().map(|lane| lane.calls.len()).sum();
     if calls > 0 {
         ledger.reserve(calls as u64 * 2 + 2)?;
     }
-    let report = carry_out(context, args, work, ledger)?;
-    tell(context, args, &report, &plan_digest, reading.state.lineage)
+    let report = carry_out(context, args, work, ledger, outlet)?;
+    if let Some(unrecorded) = &report.unrecorded {
+        let text = render::report::unrecorded(unrecorded, reading.state.lineage, context.stderr.paint);
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+    let text = render::report::summary(&report, context.stdout.paint);
+    Ok((report, text))
+}
+
+/// What the flags of this very command allow by name.
+fn named(args: &ApplyArgs) -> Vec<Override> {
+    let misses = args.allow_misses.iter();
+    let misses = misses.map(|it| Override { flag: OverrideFlag::AllowMisses, value: it.to_string() });
+    args.allow.overrides().into_iter().chain(misses).collect()
 }
 
 /// What is allowed by name: by the saved plan, and by the flags given now.
@@ -94,7 +126,6 @@ fn overrides(
     manifest: &Manifest,
 ) -> Result<Vec<Override>, Failure> {
     let mut overrides = reviewed.map(|plan| plan.overrides.clone()).unwrap_or_default();
-    overrides.extend(args.allow.overrides());
     for label in &args.allow_misses {
         if !manifest.apps.contains_key(label) {
             return Err(Failure::new(
@@ -102,8 +133,8 @@ fn overrides(
                 format!("--allow-misses names `{label}`, which is no app of the manifest"),
             ));
         }
-        overrides.push(Override { flag: OverrideFlag::AllowMisses, value: label.to_string() });
     }
+    overrides.extend(named(args));
     overrides.sort();
     overrides.dedup();
     Ok(overrides)
@@ -111,10 +142,10 @@ fn overrides(
 
 fn show_plan(context: &Context, args: &ApplyArgs, plan: &Plan, reading: &Reading) -> Result<(), Failure> {
     let text = text(context, plan, reading, layout(context, args));
-    match args.format {
-        Format::Text => context.print(&text),
-        // stdout is for the one document at the end.
-        Format::Json => {
+    match args.forms.format {
+        ApplyFormat::Text => context.print(&text),
+        // stdout is for the one document.
+        _ => {
             context.note(text.trim_end());
             Ok(())
         }
@@ -124,21 +155,6 @@ fn show_plan(context: &Context, args: &ApplyArgs, plan: &Plan, reading: &Reading
 /// The prompt and what it asks about stand beneath the plan.
 fn layout(context: &Context, args: &ApplyArgs) -> render::Layout {
     context.layout(args.full, 6)
-}
-
-fn nothing_to_do(
-    context: &Context,
-    args: &ApplyArgs,
-    plan: &Plan,
-    reading: &Reading,
-    digest: &str,
-) -> Result<Exit, Failure> {
-    let report = Report { unsettled: plan.unsettled(), ..Report::empty() };
-    match args.format {
-        Format::Text => context.print(&text(context, plan, reading, layout(context, args)))?,
-        Format::Json => context.print(&json(&render::report::document(&report, digest))?)?,
-    }
-    Ok(report.exit())
 }
 
 /// Asks a person, where nobody has reviewed the plan yet.
@@ -317,12 +333,18 @@ fn lanes(
     Ok(lanes.into_values().collect())
 }
 
-fn carry_out(context: &Context, args: &ApplyArgs, work: Work, ledger: Ledger) -> Result<Report, Failure> {
+fn carry_out(
+    context: &Context,
+    args: &ApplyArgs,
+    work: Work,
+    ledger: Ledger,
+    outlet: &mut Outlet<'_>,
+) -> Result<Report, Failure> {
     let cannot =
         |error: io::Error| Failure::new(Exit::Error, "the run cannot begin").because(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let client = Client::new(Http::new(args.ca_bundle.clone()));
-    let mut progress = Progress::new(context, args.format == Format::Text);
+    let mut progress = Progress::new(context, args.forms.format == ApplyFormat::Text);
     let report = runtime.block_on(async {
         // A CI job that was killed must not leave an orphan that goes on dropping.
         let parent = env("CI").and_then(|_| rustix::process::getppid());
@@ -338,7 +360,10 @@ fn carry_out(context: &Context, args: &ApplyArgs, work: Work, ledger: Ledger) ->
             loop {
                 tokio::select! {
                     event = shown.recv() => match event {
-                        Some(event) => progress.show(&event),
+                        Some(event) => {
+                            progress.show(&event);
+                            outlet.event(&event);
+                        }
                         None => return,
                     },
                     _ = tick.tick() => progress.tick(),
@@ -373,28 +398,6 @@ fn watch_signals(stop: watch::Sender<Option<Signal>>) -> io::Result<impl Future<
     })
 }
 
-fn tell(
-    context: &Context,
-    args: &ApplyArgs,
-    report: &Report,
-    plan_digest: &str,
-    lineage: Uuid,
-) -> Result<Exit, Failure> {
-    if let Some(unrecorded) = &report.unrecorded {
-        let text = render::report::unrecorded(unrecorded, lineage, context.stderr.paint);
-        let _ = io::stderr().lock().write_all(text.as_bytes());
-    }
-    let text = match args.format {
-        Format::Text => render::report::summary(report, context.stdout.paint),
-        Format::Json => json(&render::report::document(report, plan_digest))?,
-    };
-    // The ledger tells what was done; a result that cannot be printed must not hide it.
-    if let Err(failure) = context.print(&text) {
-        context.complain(&failure.hint("what was done is in the ledger: `larksub state history`"));
-    }
-    Ok(report.exit())
-}
-
 /// Another digest than the reviewed one: what differs, and what to do.
 fn different(
     context: &Context,
@@ -402,6 +405,7 @@ fn different(
     reviewed: Option<&Plan>,
     fresh: &Plan,
     reading: &Reading,
+    known: &mut Known,
 ) -> Failure {
     let was = reviewed.map(|plan| plan.digest.as_str()).or(args.digest.as_deref()).unwrap_or_default();
     let failure =
@@ -409,7 +413,10 @@ fn different(
             .because(format!("reviewed {was}"))
             .because(format!("now      {}", fresh.digest));
     match reviewed {
-        Some(reviewed) => context.note(&render::plan::difference(reviewed, fresh, context.stderr.paint)),
+        Some(reviewed) => {
+            context.note(&render::plan::difference(reviewed, fresh, context.stderr.paint));
+            known.difference = Some(render::plan::difference(reviewed, fresh, Paint::Plain));
+        }
         None => context.note(text(context, fresh, reading, layout(context, args)).trim_end()),
     }
     failure.hint("plan again, and have that plan reviewed; no flag overrides this")

@@ -1,9 +1,11 @@
 //! The forms of a plan that `plan` and `show` share, and where on the disk they go.
 
-use std::io::Write as _;
+use std::fs::{self, Metadata};
+use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::env;
+use super::{env, write_file};
 use crate::cli::CommentArgs;
 use crate::error::{Exit, Failure};
 use crate::manifest::{Manifest, Policy, Source, Span};
@@ -61,6 +63,12 @@ fn of_guard<'a>(manifest: &'a Manifest, guard: &Guard) -> Option<&'a Span> {
     }
 }
 
+/// A plan as a page; `saved` is where it is, if it is saved.
+pub fn html(plan: &Plan, saved: Option<&Path>, stale: Option<&Stale>) -> String {
+    let saved = saved.map(|path| path.display().to_string());
+    render::html::plan(plan, saved.as_deref(), stale)
+}
+
 /// Where a manifest speaks of an app, or of a subscription that goes: its `removed` entry, else the section.
 fn of_app<'a>(manifest: &'a Manifest, app: &AppLabel, key: Option<&SubscriptionKey>) -> Option<&'a Span> {
     let section = manifest.apps.get(app)?;
@@ -77,7 +85,7 @@ fn of_app<'a>(manifest: &'a Manifest, app: &AppLabel, key: Option<&SubscriptionK
 /// A path as GitHub names files: from the repository's root, which the job's environment tells.
 fn from_root(path: &str) -> String {
     let root = env("GITHUB_WORKSPACE").map(PathBuf::from).filter(|root| !root.as_os_str().is_empty());
-    let whole = || Some((std::fs::canonicalize(path).ok()?, std::fs::canonicalize(root?).ok()?));
+    let whole = || Some((fs::canonicalize(path).ok()?, fs::canonicalize(root?).ok()?));
     let relative = whole().and_then(|(path, root)| Some(path.strip_prefix(root).ok()?.display().to_string()));
     relative.unwrap_or_else(|| path.to_owned())
 }
@@ -86,15 +94,76 @@ fn from_root(path: &str) -> String {
 ///
 /// # Errors
 /// The file cannot be written: what follows in the job would take the outputs for empty.
-pub fn add_outputs(plan: &Plan) -> Result<(), Failure> {
-    let Some(path) = env("GITHUB_OUTPUT").map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())
-    else {
-        return Ok(());
-    };
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
-    file.and_then(|mut file| file.write_all(render::github::outputs(plan).as_bytes())).map_err(|error| {
+pub fn append_outputs(outputs: &str) -> Result<(), Failure> {
+    let Some(path) = named_by("GITHUB_OUTPUT") else { return Ok(()) };
+    append(&path, outputs).map_err(|error| {
         let title =
             format!("GITHUB_OUTPUT names {}, which cannot be written", shown(&path.display().to_string()));
         Failure::new(Exit::Error, title).because(error.to_string())
     })
+}
+
+/// The path that a variable holds, if it holds one.
+fn named_by(variable: &str) -> Option<PathBuf> {
+    env(variable).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())
+}
+
+fn append(path: &Path, text: &str) -> io::Result<()> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+}
+
+/// Writes a form to a file: whole, or not at all. The summary of GitHub's step is added to, since others write to
+/// it as well.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_report(path: &Path, text: &str) -> Result<(), Failure> {
+    match named_by("GITHUB_STEP_SUMMARY").is_some_and(|summary| is_same(path, &summary)) {
+        false => write_file(path, text),
+        true => append(path, &format!("{text}\n")).map_err(|error| {
+            let title = format!("{} cannot be written", shown(&path.display().to_string()));
+            Failure::new(Exit::Error, title).because(error.to_string())
+        }),
+    }
+}
+
+/// An empty file in the place of what is there, to be written as things happen: whoever still writes to the old one
+/// does not write into this one. What is no regular file, such as a pipe, is written to.
+///
+/// # Errors
+/// It cannot be written there.
+pub fn replace(path: &Path) -> io::Result<fs::File> {
+    write_file(path, "").map_err(|failure| io::Error::other(failure.causes.join("; ")))?;
+    fs::OpenOptions::new().append(true).open(path)
+}
+
+/// Refuses files that are read, and those that two things would be written to.
+///
+/// # Errors
+/// A path of `outs` is one of `inputs`, or an earlier one of `outs`.
+pub fn refuse_clashes<'a>(
+    inputs: Vec<(PathBuf, &str)>,
+    outs: impl Iterator<Item = (&'a str, &'a Path)>,
+) -> Result<(), Failure> {
+    let mut taken = inputs;
+    for (option, path) in outs {
+        if let Some((_, what)) = taken.iter().find(|(other, _)| is_same(path, other)) {
+            let title = format!("{option} {} names {what}", shown(&path.display().to_string()));
+            return Err(Failure::new(Exit::Error, title)
+                .hint("nothing was written; give it a name of its own, such as `plan.json` or `plan.md`"));
+        }
+        taken.push((path.to_path_buf(), "what another form goes to"));
+    }
+    Ok(())
+}
+
+/// Whether two paths are one file, there already or not yet.
+fn is_same(path: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).ok().filter(Metadata::is_file).map(|it| (it.dev(), it.ino()));
+    match file(path) {
+        Some(there) => file(other) == Some(there),
+        // What is no file yet, or takes more than one thing, such as a pipe.
+        None => !path.exists() && std::path::absolute(path).ok() == std::path::absolute(other).ok(),
+    }
 }

@@ -1,8 +1,6 @@
 //! `larksub plan`: what would be dropped. Neither network nor credential, and nothing written but `--out` and
 //! `--report`.
 
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::show::read_plan;
@@ -35,6 +33,7 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
         PlanFormat::Diff => Ok(diff(context, &manifest, &reading, layout.paint)),
         PlanFormat::Json => document(&plan),
         PlanFormat::Markdown => Ok(forms::markdown(&plan, &args.comment, args.out.as_deref(), None)),
+        PlanFormat::Html => Ok(forms::html(&plan, args.out.as_deref(), None)),
         PlanFormat::Gitlab => Ok(render::gitlab::text(&plan)),
         PlanFormat::Github => {
             Ok(render::github::text(&plan, None, &|about| forms::position(&manifest, &sources, about)))
@@ -44,10 +43,10 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
         write_file(path, &document(&plan)?)?;
     }
     for Report { format, path } in &args.report {
-        write_file(path, &form(*format, Layout::PLAIN)?)?;
+        forms::write_report(path, &form(*format, Layout::PLAIN)?)?;
     }
     if args.forms().any(|format| format == PlanFormat::Github) {
-        forms::add_outputs(&plan)?;
+        forms::append_outputs(&render::github::outputs(&plan))?;
     }
     context.print(&form(args.format, context.layout(args.full, 1))?)?;
     if args.format == PlanFormat::Diff {
@@ -121,27 +120,12 @@ fn document(plan: &Plan) -> Result<String, Failure> {
 
 /// A plan saved over the state would end the only ledger there is; two forms in one file would leave one of them.
 fn refuse_inputs(context: &Context, sources: &[Source], args: &PlanArgs) -> Result<(), Failure> {
-    let file = |path: &Path| fs::metadata(path).ok().filter(Metadata::is_file).map(|it| (it.dev(), it.ino()));
     let inputs = std::iter::once((context.workspace.state.clone(), "the state"))
         .chain(args.base.iter().map(|path| (path.clone(), "the base's plan")))
         .chain(sources.iter().map(|source| (PathBuf::from(&source.path), "the manifest")));
-    let mut taken: Vec<(PathBuf, &str)> = inputs.collect();
-    let outs = args.out.iter().map(|path| ("--out", path));
-    let reports = args.report.iter().map(|report| ("--report", &report.path));
-    for (option, path) in outs.chain(reports) {
-        let is_same = |other: &Path| match file(path) {
-            Some(there) => file(other) == Some(there),
-            // What is no file yet, or takes more than one thing, such as a pipe.
-            None => !path.exists() && std::path::absolute(path).ok() == std::path::absolute(other).ok(),
-        };
-        if let Some((_, what)) = taken.iter().find(|(other, _)| is_same(other)) {
-            let title = format!("{option} {} names {what}", shown(&path.display().to_string()));
-            return Err(Failure::new(Exit::Error, title)
-                .hint("nothing was written; give it a name of its own, such as `plan.json` or `plan.md`"));
-        }
-        taken.push((path.clone(), "what another form goes to"));
-    }
-    Ok(())
+    let outs = args.out.iter().map(|path| ("--out", path.as_path()));
+    let reports = args.report.iter().map(|report| ("--report", report.path.as_path()));
+    forms::refuse_clashes(inputs.collect(), outs.chain(reports))
 }
 
 fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {

@@ -46,7 +46,7 @@ impl<'a> Progress<'a> {
     pub fn show(&mut self, event: &Event) {
         let (stdout, stderr) = (self.context.stdout.paint, self.context.stderr.paint);
         match event {
-            Event::Started { calls, estimate } => {
+            Event::Started { run: _, calls, estimate } => {
                 self.calls = *calls;
                 self.bar.set_length(*calls);
                 self.ahead(*estimate);

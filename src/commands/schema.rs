@@ -14,6 +14,7 @@ pub fn run(context: &Context, of: SchemaOf) -> Result<Exit, Failure> {
         SchemaOf::Manifest => schema::manifest(),
         SchemaOf::Plan => schema::plan(),
         SchemaOf::Ledger => schema::ledger_line(),
+        SchemaOf::Events => schema::events(),
     };
     let text = json::pretty(&schema).map_err(|error| {
         Failure::new(Exit::Error, "the schema cannot be written").because(error.to_string())

@@ -53,9 +53,10 @@ fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Fail
         ShowFormat::Json => context.print(&text),
         ShowFormat::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
         ShowFormat::Markdown => context.print(&forms::markdown(&plan, &args.comment, Some(path), stale)),
+        ShowFormat::Html => context.print(&forms::html(&plan, Some(path), stale)),
         ShowFormat::Gitlab => context.print(&render::gitlab::text(&plan)),
         ShowFormat::Github => {
-            forms::add_outputs(&plan)?;
+            forms::append_outputs(&render::github::outputs(&plan))?;
             // A saved plan does not know where the manifest says what.
             context.print(&render::github::text(&plan, stale, &|_| None))
         }

@@ -108,7 +108,26 @@ fn doubt(unknown: &Unknown, positions: Positions<'_>) -> Annotation {
     }
 }
 
-fn command(kind: &str, title: &str, message: &str, position: Option<&Position>, out: &mut String) {
+/// Titles and messages, at most so many of them; the last says how many more there are.
+pub(super) fn few_of(
+    items: &[(String, String)],
+    most: usize,
+    what: &str,
+    kind: &str,
+    title: &str,
+    out: &mut String,
+) {
+    let listed = if items.len() > most { most.saturating_sub(1) } else { items.len() };
+    for (title, message) in items.iter().take(listed) {
+        command(kind, title, message, None, out);
+    }
+    if listed < items.len() {
+        let more = grouped((items.len() - listed) as u64);
+        command(kind, title, &format!("and {more} more {what}; the report lists them"), None, out);
+    }
+}
+
+pub(super) fn command(kind: &str, title: &str, message: &str, position: Option<&Position>, out: &mut String) {
     let place = position.map_or(String::new(), |Position { file, line }| {
         format!("file={},line={line},", property(&shown(file)))
     });

@@ -1,8 +1,8 @@
 //! A plan as a comment in a pull or merge request: GitHub's and GitLab's Markdown. Its length has a limit, and what has
 //! to be left out for it is said near the top.
 
-mod escape;
-mod sections;
+pub(super) mod escape;
+pub(super) mod sections;
 
 use std::fmt::Write as _;
 
@@ -133,7 +133,7 @@ fn foot(plan: &Plan, comment: &Comment<'_>, out: &mut String) {
 }
 
 /// The command that applies the plan. Allowances that would take more than a few lines are in the saved plan.
-fn command(plan: &Plan, comment: &Comment<'_>) -> String {
+pub(super) fn command(plan: &Plan, comment: &Comment<'_>) -> String {
     const LONGEST: usize = 400;
     let mut command = format!("larksub apply --digest {}", plan.digest);
     for given in &plan.overrides {
@@ -151,7 +151,7 @@ fn command(plan: &Plan, comment: &Comment<'_>) -> String {
 }
 
 /// A word of a command line, on one line whatever it holds, quoted where a shell would read it otherwise.
-fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     const LONGEST: usize = 160;
     let is_plain =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.' | b':');

@@ -1,11 +1,14 @@
-//! Plans, states and reports as text, diff, JSON, Markdown, or what a CI system reads. Only this module formats, and it
+//! Plans, states and reports as text, diff, JSON, Markdown, a page, or what a CI system reads. Only this module formats, and it
 //! does nothing else.
 
 pub mod diff;
 mod drops;
+pub mod ending;
+pub mod events;
 pub mod github;
 pub mod gitlab;
 pub mod history;
+pub mod html;
 pub mod markdown;
 pub mod paint;
 pub mod pick;

@@ -2,19 +2,22 @@
 
 use std::fmt::Write as _;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::ending::{CameTo, Ending};
+use super::events::Failed;
 use super::history::allowances;
 use super::{Paint, count, grouped};
-use crate::report::{Report, Settled, Stopped, Unrecorded};
+use crate::report::{LaneReport, Report, Settled, Stopped, Unrecorded};
 use crate::state::{OutcomeKind, Override, recovery};
-use crate::subscription::TenantKey;
+use crate::subscription::{AppLabel, TenantKey};
 use crate::text::{cut, pad, shown};
 
 /// One outcome on one line, without a line break. Where it needs no attention it is cut to the terminal's columns.
 pub fn outcome(settled: &Settled, columns: Option<usize>, paint: Paint) -> String {
-    let Settled { key, name, kind, code, msg, log_id, http_status, attempts, reason } = settled;
+    let Settled { key, name, kind, code, msg, log_id, http_status, attempts, reason, at: _ } = settled;
     let needs_attention = !matches!(kind, OutcomeKind::Unsubscribed | OutcomeKind::AlreadyUnsubscribed);
     let mut line = key.to_string();
     if let Some(name) = name {
@@ -51,7 +54,8 @@ pub fn outcome(settled: &Settled, columns: Option<usize>, paint: Paint) -> Strin
 
 /// All that is known of a call's last answer, on one line.
 pub fn facts(settled: &Settled) -> String {
-    let Settled { key, name: _, kind: _, code, msg, log_id, http_status, attempts, reason: _ } = settled;
+    let Settled { key, name: _, kind: _, code, msg, log_id, http_status, attempts, reason: _, at: _ } =
+        settled;
     let mut facts = vec![count(u64::from(*attempts), "try", "tries")];
     facts.extend(http_status.map(|status| format!("HTTP {status}")));
     facts.extend(code.map(|code| format!("code {code}")));
@@ -199,8 +203,6 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Uuid>,
     plan_digest: &'a str,
-    #[serde(skip_serializing_if = "<[Override]>::is_empty")]
-    overrides: &'a [Override],
     how: &'static str,
     exit_code: u8,
     counts: Counts,
@@ -209,10 +211,19 @@ pub struct Document<'a> {
     stopped: &'a [Stopped],
     #[serde(skip_serializing_if = "Option::is_none")]
     unrecorded: Option<&'a Unrecorded>,
+    #[serde(skip_serializing_if = "<[Override]>::is_empty")]
+    overrides: &'a [Override],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    took_ms: u64,
+    lanes: Vec<Lane<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failed<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct Counts {
+/// How much came of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Counts {
     unsubscribed: u64,
     already_unsubscribed: u64,
     not_found: u64,
@@ -224,43 +235,74 @@ struct Counts {
     unsettled: u64,
 }
 
-/// The report of a plan's apply as one JSON document.
-pub fn document<'a>(report: &'a Report, plan_digest: &'a str) -> Document<'a> {
-    let Report {
-        run,
-        overrides,
-        how,
-        settled,
-        forgotten,
-        updated,
-        pending,
-        unsettled,
-        stopped,
-        signal: _,
-        unrecorded,
-    } = report;
+/// The calls of one app and tenant against their quota.
+#[derive(Debug, Serialize)]
+pub struct Lane<'a> {
+    app: &'a AppLabel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant_key: Option<&'a TenantKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_minute: Option<u32>,
+    calls: u64,
+    answers: u64,
+    busiest_minute: u64,
+}
+
+/// How much came of a run, by its words.
+pub fn counts(report: &Report) -> Counts {
+    Counts {
+        unsubscribed: report.count(OutcomeKind::Unsubscribed),
+        already_unsubscribed: report.count(OutcomeKind::AlreadyUnsubscribed),
+        not_found: report.count(OutcomeKind::NotFound),
+        failed: report.count(OutcomeKind::Failed),
+        unknown: report.count(OutcomeKind::Unknown),
+        forgotten: report.forgotten,
+        updated: report.updated,
+        pending: report.pending.len() as u64,
+        unsettled: report.unsettled,
+    }
+}
+
+/// The calls of a run against their quotas.
+pub fn lanes(report: &Report) -> Vec<Lane<'_>> {
+    let lanes = report.lanes.iter().map(|lane| {
+        let LaneReport { app, tenant_key, rate_per_minute, calls, before: _, answered } = lane;
+        Lane {
+            app,
+            tenant_key: tenant_key.as_ref(),
+            rate_per_minute: *rate_per_minute,
+            calls: *calls,
+            answers: answered.len() as u64,
+            busiest_minute: lane.busiest_minute(),
+        }
+    });
+    lanes.collect()
+}
+
+/// What an apply came to as one JSON document; of what was not begun, with the error.
+pub fn document<'a>(ending: &Ending<'a>) -> Document<'a> {
+    let (report, error) = match ending.came_to {
+        CameTo::Ran(report) => (Some(report), None),
+        CameTo::NotBegun(why) => (None, Some(Failed::new(why, ending.exit.code()))),
+    };
     Document {
         format: "larksub.report",
         version: 1,
-        run: *run,
-        plan_digest,
-        overrides,
-        how: how.as_str(),
-        exit_code: report.exit().code(),
-        counts: Counts {
-            unsubscribed: report.count(OutcomeKind::Unsubscribed),
-            already_unsubscribed: report.count(OutcomeKind::AlreadyUnsubscribed),
-            not_found: report.count(OutcomeKind::NotFound),
-            failed: report.count(OutcomeKind::Failed),
-            unknown: report.count(OutcomeKind::Unknown),
-            forgotten: *forgotten,
-            updated: *updated,
-            pending: pending.len() as u64,
-            unsettled: *unsettled,
-        },
-        outcomes: settled,
-        pending: pending.iter().map(ToString::to_string).collect(),
-        stopped,
-        unrecorded: unrecorded.as_ref(),
+        run: report.and_then(|report| report.run),
+        plan_digest: ending.digest.unwrap_or_default(),
+        how: report.map_or("not_begun", |report| report.how.as_str()),
+        exit_code: ending.exit.code(),
+        counts: report.map(counts).unwrap_or_default(),
+        outcomes: report.map(|report| report.settled.as_slice()).unwrap_or_default(),
+        pending: report
+            .map(|report| report.pending.iter().map(ToString::to_string).collect())
+            .unwrap_or_default(),
+        stopped: report.map(|report| report.stopped.as_slice()).unwrap_or_default(),
+        unrecorded: report.and_then(|report| report.unrecorded.as_ref()),
+        overrides: ending.overrides,
+        started_at: report.and_then(|report| report.started_at),
+        took_ms: report.map_or(0, |report| report.took.as_millis() as u64),
+        lanes: report.map(lanes).unwrap_or_default(),
+        error,
     }
 }

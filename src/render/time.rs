@@ -13,6 +13,11 @@ pub fn minute(at: Timestamp) -> String {
     format!("{} UTC", text.replace('T', " "))
 }
 
+/// `03:04:05`, in UTC.
+pub fn second(at: Timestamp) -> String {
+    at.to_string().chars().skip(11).take(8).collect()
+}
+
 /// How long a run takes: `under a minute`, `about 9 min 3 s`, `about 2 h 5 min`.
 pub fn estimate(seconds: u64) -> String {
     match seconds {

@@ -14,8 +14,14 @@ fn dropping() -> Scratch {
 #[test]
 fn several_forms_come_from_one_plan() {
     let scratch = dropping();
-    let reports =
-        ["markdown=plan.md", "gitlab=tfplan.json", "github=plan.log", "json=again.json", "diff=plan.diff"];
+    let reports = [
+        "markdown=plan.md",
+        "gitlab=tfplan.json",
+        "github=plan.log",
+        "json=again.json",
+        "diff=plan.diff",
+        "html=plan.html",
+    ];
     let reports: String = reports.map(|report| format!(" --report {report}")).concat();
     let ran = scratch.run(&format!("plan --out plan.json{reports} --report text=plan.txt"));
     ran.exit(0);
@@ -27,7 +33,9 @@ fn several_forms_come_from_one_plan() {
     assert!(comment.starts_with("### 2 of 3 tracked subscriptions will be dropped.\n"), "{comment}");
     assert!(comment.contains(&format!("```sh\nlarksub apply --digest {digest}\n```")), "{comment}");
     assert!(comment.ends_with(&format!(" digest={digest} -->\n")), "{comment}");
-    for (format, file) in [("markdown", "plan.md"), ("gitlab", "tfplan.json"), ("github", "plan.log")] {
+    for (format, file) in
+        [("markdown", "plan.md"), ("gitlab", "tfplan.json"), ("github", "plan.log"), ("html", "plan.html")]
+    {
         // A saved plan says the same.
         let shown = scratch.run(&format!("show plan.json --format {format}"));
         shown.exit(0);
@@ -59,7 +67,7 @@ fn nothing_is_written_over_manifest_state_or_another_form() {
     }
     assert_eq!(scratch.text("there.md"), "before");
     assert!(!scratch.path("new.md").exists() && !scratch.path("plan.json").exists());
-    for wrong in ["html=x", "markdown", "markdown=", "=x", ""] {
+    for wrong in ["ndjson=x", "markdown", "markdown=", "=x", ""] {
         scratch.run(&format!("plan --report={wrong}")).exit(1);
     }
 }
@@ -125,7 +133,7 @@ fn github_gets_annotations_with_places_and_outputs() {
 #[test]
 fn the_state_is_no_comment() {
     let scratch = dropping();
-    for format in ["markdown", "gitlab", "github"] {
+    for format in ["markdown", "gitlab", "github", "html"] {
         scratch.run(&format!("show --format {format}")).exit(1).says(["show plan.json"]);
     }
 }

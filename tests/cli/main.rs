@@ -8,6 +8,7 @@
 mod support;
 
 mod answers;
+mod apply_forms;
 mod bases;
 mod credentials;
 mod exit_codes;

@@ -48,6 +48,7 @@ fn the_schemas_are_valid_and_stand_in_the_repository() {
         ("manifest", schema::manifest(), "http://json-schema.org/draft-07/schema#"),
         ("plan", schema::plan(), "https://json-schema.org/draft/2020-12/schema"),
         ("ledger", schema::ledger_line(), "https://json-schema.org/draft/2020-12/schema"),
+        ("events", schema::events(), "https://json-schema.org/draft/2020-12/schema"),
     ] {
         assert_eq!(schema["$schema"], draft);
         jsonschema::meta::validate(&schema).unwrap();
@@ -93,7 +94,7 @@ fn every_key_is_described_for_a_reader() {
         }
     }
     let mut found = Vec::new();
-    for schema in [schema::manifest(), schema::plan(), schema::ledger_line()] {
+    for schema in [schema::manifest(), schema::plan(), schema::ledger_line(), schema::events()] {
         undescribed(&schema, "", &mut found);
     }
     assert!(found.is_empty(), "{}", found.join("\n"));

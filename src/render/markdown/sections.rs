@@ -411,7 +411,7 @@ fn details<const N: usize>(
     out.push_str("\n</details>\n");
 }
 
-fn table<const N: usize>(
+pub(in crate::render) fn table<const N: usize>(
     heads: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
     most: usize,
@@ -428,7 +428,7 @@ fn table<const N: usize>(
 }
 
 /// Says how many rows there was no room for.
-fn fold(total: usize, most: usize, what: &str, everything: &str, out: &mut String) {
+pub(in crate::render) fn fold(total: usize, most: usize, what: &str, everything: &str, out: &mut String) {
     let hidden = total.saturating_sub(most);
     if hidden > 0 {
         let _ = writeln!(
@@ -440,7 +440,7 @@ fn fold(total: usize, most: usize, what: &str, everything: &str, out: &mut Strin
 }
 
 /// A foreign text in a cell; what is missing stands out.
-fn foreign(text: &Option<String>, most: usize) -> String {
+pub(in crate::render) fn foreign(text: &Option<String>, most: usize) -> String {
     text.as_deref().and_then(|text| code(text, most)).unwrap_or("**none**".into())
 }
 
