@@ -108,7 +108,12 @@ Every problem of every file is reported at once. Neither network nor credential 
     /// Record that subscriptions exist; no call is made without --names
     Import(ImportArgs),
     /// Write the manifest: declare subscriptions, or all that is tracked
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  larksub manifest add --app hr 7C468A54-8745-2245-9675-08B7C63E7A85 --name \"Leave request\"
+  larksub manifest from-state --check        declare all that is tracked: the difference first"
+    )]
     Manifest(ManifestCommand),
     /// Check what larksub needs: manifest, state, credentials, network, clock
     Doctor(DoctorArgs),

@@ -7,7 +7,7 @@
 //! - [`workspace`]: where the manifest and the state are. [`render`]: plans, states and reports as text.
 //! - [`apply`]: a plan, the platform, the pace and the ledger become a report. [`names`]: what definitions are called.
 //!   [`sandbox`]: a platform to try it on.
-//! - [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
+//! - [`checks`], [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
 //! - [`schema`]: the formats as JSON schemas.
 //! - [`inventory`]: lists of subscriptions that somebody else wrote.
 //! - [`feishu`]: the platform. [`pace`]: when a call may be sent. [`credentials`]: where secrets come from.
@@ -19,6 +19,7 @@ compile_error!(
 );
 
 pub mod apply;
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod credentials;

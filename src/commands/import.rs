@@ -55,8 +55,7 @@ pub fn run(context: &Context, args: &ImportArgs) -> Result<Exit, Failure> {
 }
 
 fn read(context: &Context) -> Result<Reading, Failure> {
-    let (_, state) = context.manifest_and_state();
-    context.state(state)
+    context.state(context.state_alone())
 }
 
 fn write(ledger: Option<Ledger>, import: &Import) -> Result<(), Failure> {

@@ -273,6 +273,11 @@ impl Context {
         })
     }
 
+    /// Reads the state without a lock; nothing has been said of it yet.
+    pub fn state_alone(&self) -> StateReading {
+        StateReading(read_file(&self.workspace.state))
+    }
+
     /// What was read of the state, for what decides something.
     ///
     /// # Errors
@@ -353,8 +358,10 @@ const STATE_VARIABLE: &str = "LARKSUB_STATE";
 
 /// A variable that a pipeline meant to set, and did not, must not mean the state that happens to be here.
 fn check_state_path(context: &Context, command: &Command) -> Result<(), Failure> {
-    let needs_state =
-        !matches!(command, Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. });
+    let needs_state = !matches!(
+        command,
+        Command::Doctor(_) | Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. }
+    );
     if !needs_state || !context.workspace.state.as_os_str().is_empty() {
         return Ok(());
     }

@@ -2,7 +2,9 @@
 //! does nothing else.
 
 pub mod diff;
+pub mod doctor;
 mod drops;
+pub mod edit;
 pub mod github;
 pub mod gitlab;
 pub mod history;

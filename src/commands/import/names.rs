@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Wanted;
 use super::wanted::apps;
 use crate::cli::ImportArgs;
+use crate::commands::doctor::is_vouched_for;
 use crate::commands::{Context, env};
 use crate::credentials::{self, Need};
 use crate::error::{Exit, Failure};
@@ -52,7 +53,7 @@ pub(super) fn ask(
     let mut needs = Vec::new();
     for (label, tenants) in tenants {
         let Some(app) = manifest.apps.get(label) else { continue };
-        if !super::super::doctor::is_vouched_for(&app.identity, state) {
+        if !is_vouched_for(&app.identity, Some(state)) {
             let title = format!("`{label}` is at {}, and no secret was sent there", app.identity.base_url);
             return Err(Failure::new(Exit::Refused, title)
                 .hint("only Feishu, Lark and a place that the state has for the app are sent a secret; nothing was imported")
