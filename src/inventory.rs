@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use crate::manifest::MAX_TEXT;
-use crate::subscription::{ApprovalCode, TenantKey};
+use crate::subscription::{ApprovalCode, Malformed, TenantKey};
 use crate::text::{Shown, cut};
 
 /// How a list is written.
@@ -145,17 +145,19 @@ impl Texts<'_> {
             text.map(|(place, text)| (place, text.trim().to_owned())).filter(|(_, text)| !text.is_empty())
         };
         let mut problems = Vec::new();
+        let malformed = |place, error: Malformed| {
+            let text = cut(&error.text, 2 * 64).into_owned();
+            Problem::new(place, Malformed { text, ..error }.to_string())
+        };
         let code = match given(self.code) {
-            Some((place, text)) => {
-                text.parse().map_err(|error| problems.push(Problem::new(place, format!("{error}")))).ok()
-            }
+            Some((place, text)) => text.parse().map_err(|error| problems.push(malformed(place, error))).ok(),
             None => {
                 problems.push(Problem::new(place, "there is no approval code"));
                 None
             }
         };
         let tenant_key = given(self.tenant).and_then(|(place, text)| {
-            text.parse().map_err(|error| problems.push(Problem::new(place, format!("{error}")))).ok()
+            text.parse().map_err(|error| problems.push(malformed(place, error))).ok()
         });
         let mut free = |what, text| {
             let (place, text) = given(text)?;

@@ -43,7 +43,7 @@ pub struct ImportArgs {
     #[arg(long, value_name = "LIST", conflicts_with = "codes")]
     pub file: Option<PathBuf>,
     /// How LIST is written [default: found by its content]
-    #[arg(long, value_name = "KIND", requires = "file")]
+    #[arg(long, value_name = "KIND", requires = "file", conflicts_with_all = ["codes", "declared"])]
     pub file_format: Option<Kind>,
     /// Every declared subscription that the state has never known
     #[arg(long, conflicts_with_all = ["codes", "file", "tenant"])]

@@ -11,7 +11,7 @@ use crate::commands::doctor::is_vouched_for;
 use crate::commands::{Context, env};
 use crate::credentials::{self, Need};
 use crate::error::{Exit, Failure};
-use crate::feishu::{App, Client, Http};
+use crate::feishu::{App, Client, Http, StopScope};
 use crate::manifest::{self, Manifest};
 use crate::names::{Lane, Names, ask as ask_platform};
 use crate::pace::Rate;
@@ -96,11 +96,16 @@ fn run(context: &Context, args: &ImportArgs, lanes: &[Lane]) -> Result<Names, Fa
         let client = Client::new(Http::new(args.ca_bundle.clone()));
         // A credential that is refused is found before anything else is asked, and ends it.
         for lane in lanes {
-            client.authorize(&lane.app, lane.tenant_key.as_ref()).await.map_err(|error| {
-                Failure::new(Exit::Stopped, format!("no name was asked for, and nothing imported: {error}"))
-                    .hint(error.hint())
-                    .hint("an import without --names needs no credential")
-            })?;
+            match client.authorize(&lane.app, lane.tenant_key.as_ref()).await {
+                Err(error) if error.scope() == StopScope::App => {
+                    let title = format!("no name was asked for, and nothing imported: {error}");
+                    return Err(Failure::new(Exit::Stopped, title)
+                        .hint(error.hint())
+                        .hint("an import without --names needs no credential"));
+                }
+                // One tenant's refusal is its own; it is told with what the others gave.
+                Ok(()) | Err(_) => {}
+            }
         }
         let calls: usize = lanes.iter().map(|lane| lane.codes.len()).sum();
         let longest = lanes.iter().map(Lane::estimate).max().unwrap_or_default();
