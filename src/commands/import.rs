@@ -66,10 +66,14 @@ fn write(ledger: Option<Ledger>, import: &Import) -> Result<(), Failure> {
 }
 
 fn summary(import: &Import, is_ahead: bool) -> String {
-    let Import { records: _, lines: _, tracked, unchanged, to_name, named, deleted, unread } = import;
+    let Import { records: _, lines: _, tracked, again, unchanged, to_name, named, deleted, unread } = import;
     let words = if is_ahead { ["to import", "to be given a name"] } else { ["imported", "given a name"] };
     let [imported, given] = words;
-    let mut summary = vec![format!("{} {imported}", grouped(*tracked))];
+    let again = match again {
+        0 => String::new(),
+        again => format!(" ({} dropped, forgotten or unknown before)", grouped(*again)),
+    };
+    let mut summary = vec![format!("{} {imported}{again}", grouped(*tracked))];
     for (number, what) in [
         (*unchanged, "tracked already"),
         (*to_name, "to be named as CODE"),

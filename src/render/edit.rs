@@ -18,8 +18,8 @@ pub fn unified(old: &str, new: &str, path: &str, paint: Paint) -> String {
         }
         let _ = writeln!(text, "{}", paint.faint(hunk.header()));
         for change in hunk.iter_changes() {
-            let line = change.value().trim_end_matches(['\r', '\n']);
-            let line = shown(line);
+            // A backslash is TOML's own here, and is seen as it stands.
+            let line = shown(change.value().trim_end_matches(['\r', '\n'])).replace("\\\\", "\\");
             let _ = match change.tag() {
                 ChangeTag::Equal => writeln!(text, " {line}"),
                 ChangeTag::Delete => writeln!(text, "{}", paint.loss(format_args!("-{line}"))),
@@ -37,10 +37,10 @@ mod tests {
     #[test]
     fn what_an_edit_adds_is_shown_with_what_stands_around_it_and_never_raw() {
         let old = "a\nb\nc\nd\ne\n";
-        let new = "a\nb\nc\nd\n\u{1b}[31m\ne\n";
+        let new = "a\nb\nc\nd\nx = \"\\u202E\" \u{1b}[31m\ne\n";
         assert_eq!(
             unified(old, new, "x\u{202e}", Paint::Plain),
-            "--- x\\u{202e}\n+++ x\\u{202e}\n@@ -2,4 +2,5 @@\n b\n c\n d\n+\\u{1b}[31m\n e\n"
+            "--- x\\u{202e}\n+++ x\\u{202e}\n@@ -2,4 +2,5 @@\n b\n c\n d\n+x = \"\\u202E\" \\u{1b}[31m\n e\n"
         );
         assert_eq!(unified(old, old, "x", Paint::Plain), "");
     }

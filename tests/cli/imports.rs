@@ -328,9 +328,9 @@ fn what_the_ledger_knew_before_is_said_when_it_lives_again() {
         "tracked already",
         "forgotten",
         "before: it lives again",
-        "1 to import, 1 tracked already.",
+        "1 to import (1 dropped, forgotten or unknown before), 1 tracked already.",
     ]);
-    scratch.run("import --app hr --file list").exit(0).says(["1 imported, 1 tracked already."]);
+    scratch.run("import --app hr --file list").exit(0).says(["1 imported (1 dropped", "1 tracked already."]);
 }
 
 #[test]
@@ -414,4 +414,26 @@ fn a_refused_credential_asks_nothing_and_imports_nothing() {
     let ran = scratch.run(&format!("import --app hr {} {} --names", code(2), code(3)));
     ran.exit(6).says(["2 imported", "no more names", "lacks the scope", "approval:approval:readonly"]);
     assert_eq!(tracked(&scratch).len(), 3);
+}
+
+#[test]
+fn names_of_a_store_app_are_asked_in_each_tenant() {
+    let list = [format!("cli_isv/acme/{} Leave", code(1)), format!("cli_isv/umbrella/{} Urlaub", code(2))];
+    let platform = Platform::start(&list, &["--app", "cli_isv:secret:ticket"]);
+    let scratch = Scratch::new();
+    let section = manifest::<&str>(&platform.url, &[]).replace("hr", "isv") + "kind = \"store\"\n";
+    scratch.write("larksub.toml", section);
+    scratch.run("init").exit(0);
+    scratch.write("list.csv", format!("code,tenant\n{},acme\n{},umbrella\n", code(1), code(2)));
+    scratch.run("import --app isv --file list.csv").exit(0);
+    scratch.set("LARKSUB_APP_SECRET", "secret").set("LARKSUB_APP_TICKET", "ticket");
+    scratch.run("doctor").exit(0).says(["ok    token         isv: "]);
+    let ran = scratch.run("import --app isv --names --tenant acme");
+    ran.exit(0).says([&format!("isv/acme/{}  Leave", code(1)), "1 given a name"]);
+    scratch
+        .run("import --names")
+        .exit(0)
+        .says([&format!("isv/umbrella/{}  Urlaub", code(2)), "1 given a name"]);
+    scratch.set("LARKSUB_APP_TICKET", "stale");
+    scratch.run("doctor").exit(1).says(["FAIL  token", "10012"]);
 }

@@ -48,6 +48,7 @@ pub(super) fn ask(
     })?;
     let observed = Observed { http, seen: RefCell::default() };
     let client = Client::new(observed);
+    let mut unreachable = BTreeSet::new();
     for (label, app) in &manifest.apps {
         let tenants = tenants(app, state);
         if let Some(credential) = credential(label, app, tenants.len(), manifest, state, checks) {
@@ -58,7 +59,13 @@ pub(super) fn ask(
                 kind: app.kind,
                 credential,
             };
-            let check = runtime.block_on(token(&client, &app, tenants.first()));
+            // Nobody wants to wait for the same silence once more.
+            let check = if unreachable.contains(&app.base_url) {
+                let says = format!("{} did not answer for an app before", app.base_url);
+                Check::new("token", Found::Skip, says)
+            } else {
+                runtime.block_on(token(&client, &app, tenants.first(), &mut unreachable))
+            };
             checks.push(check.of(label));
         }
     }
@@ -138,12 +145,20 @@ fn credential(
     Some(credential)
 }
 
-async fn token(client: &Client<Observed<'_>>, app: &feishu::App, tenant: Option<&TenantKey>) -> Check {
+async fn token(
+    client: &Client<Observed<'_>>,
+    app: &feishu::App,
+    tenant: Option<&TenantKey>,
+    unreachable: &mut BTreeSet<BaseUrl>,
+) -> Check {
     let tenant = tenant.filter(|_| app.kind == AppKind::Store);
     match client.authorize(app, tenant).await {
         Ok(()) => Check::new("token", Found::Ok, format!("{} gives one", app.base_url)),
         Err(error) => {
             let check = Check::new("token", Found::Fail, error.to_string());
+            if matches!(error, TokenError::Unreachable { .. }) {
+                unreachable.insert(app.base_url.clone());
+            }
             let seen = client.platform().seen.borrow();
             let no_answer =
                 seen.no_answer.as_ref().filter(|_| matches!(error, TokenError::Unreachable { .. }));

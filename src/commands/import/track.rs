@@ -21,6 +21,8 @@ pub(super) struct Import {
     pub records: Vec<Record<'static>>,
     pub lines: Vec<Line>,
     pub tracked: u64,
+    /// Of those, what the ledger knew as dropped, forgotten or unknown.
+    pub again: u64,
     pub unchanged: u64,
     pub to_name: u64,
     /// Tracked before, and given a name now.
@@ -145,7 +147,10 @@ fn one(
             import.lines.push(line(Word::NotImported, notes));
             return None;
         }
-        Some(known) => notes.insert(0, format!("{} before: it lives again", was(known))),
+        Some(known) => {
+            import.again += 1;
+            notes.insert(0, format!("{} before: it lives again", was(known)));
+        }
         None => {}
     }
     import.tracked += 1;

@@ -125,6 +125,37 @@ fn line_ends_and_marks_stay_as_they_are() {
     );
 }
 
+#[test]
+fn every_manifest_of_the_tests_and_examples_can_be_gone_on_with() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cases = std::fs::read_dir(root.join("tests/plan")).unwrap();
+    let cases = cases.map(|entry| entry.unwrap().path().join("larksub.toml"));
+    let mut count = 0;
+    for path in cases.chain([root.join("examples/larksub.toml")]).filter(|path| path.exists()) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let source = Source { path: "x".into(), bytes: text.clone().into_bytes() };
+        let Ok(before) = parse(&[source]) else { continue };
+        count += 1;
+        let additions: Vec<Addition> = before
+            .apps
+            .iter()
+            .map(|(label, app)| {
+                let tenant_key = (app.kind == AppKind::Store).then(|| "new".parse().unwrap());
+                let entry = NewEntry { tenant_key, ..entry("NEW-1", Some("neu")) };
+                Addition { label: label.clone(), section: None, entries: vec![entry] }
+            })
+            .collect();
+        let new = extend(&text, &additions).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(keeps(&text, &new), "{}\n{new}", path.display());
+        for (label, app) in read(&new).apps {
+            let was = before.apps.get(&label).unwrap();
+            assert_eq!(app.subscriptions.len(), was.subscriptions.len() + 1, "{}", path.display());
+            assert_eq!(app.removed.len(), was.removed.len(), "{}", path.display());
+        }
+    }
+    assert!(count >= 20, "the manifests are found: {count}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
