@@ -210,23 +210,26 @@ fn kind_of(text: &str) -> Kind {
     if has_columns || table::is_header_of_codes(first) { Kind::Csv } else { Kind::Lines }
 }
 
-/// Each subscription once. What is repeated with another name or owner is a problem: nobody can say which is meant.
+/// Each subscription once. What is repeated with another name or owner, or in another letter case, is a problem: nobody
+/// can say which is meant.
 fn once(entries: Vec<Entry>, problems: &mut Vec<Problem>) -> Vec<Entry> {
-    let mut seen: HashMap<(Option<TenantKey>, ApprovalCode), usize> = HashMap::new();
+    let mut seen: HashMap<(Option<TenantKey>, String), usize> = HashMap::new();
     let mut kept: Vec<Entry> = Vec::with_capacity(entries.len());
     for entry in entries {
-        let key = (entry.tenant_key.clone(), entry.approval_code.clone());
-        let first = seen.get(&key).and_then(|index| kept.get(*index));
-        match first {
-            None => {
-                seen.insert(key, kept.len());
-                kept.push(entry);
-            }
-            Some(first) if (&first.name, &first.owner) == (&entry.name, &entry.owner) => {}
-            Some(first) => problems.push(Problem::new(
-                entry.place,
-                format!("{} again, with another name or owner than on line {}", key.1, first.place.line),
-            )),
+        let key = (entry.tenant_key.clone(), entry.approval_code.case_folded());
+        let Some(first) = seen.get(&key).and_then(|index| kept.get(*index)) else {
+            seen.insert(key, kept.len());
+            kept.push(entry);
+            continue;
+        };
+        let (code, line) = (&entry.approval_code, first.place.line);
+        if *code != first.approval_code {
+            let says =
+                format!("{code} differs from {} on line {line} only in letter case", first.approval_code);
+            problems.push(Problem::new(entry.place, says));
+        } else if (&first.name, &first.owner) != (&entry.name, &entry.owner) {
+            let says = format!("{code} again, with another name or owner than on line {line}");
+            problems.push(Problem::new(entry.place, says));
         }
     }
     kept

@@ -1,5 +1,5 @@
 //! JSON: an array of codes or objects, the same one a line, or a document that holds one such array, as the platform's
-//! lists and `larksub show --format json` do.
+//! lists do.
 
 use std::fmt;
 
@@ -59,6 +59,13 @@ fn document(value: &RawValue, places: &Places<'_>, found: &mut Found) {
     if members.iter().any(is_entry) {
         return entry(value, places.of(value), found);
     }
+    let is_ours =
+        |(key, value): &(String, &RawValue)| key == "format" && value.get().starts_with("\"larksub.");
+    if members.iter().any(is_ours) {
+        // Read as a list, it would bring back what was dropped.
+        let says = "it is a document of larksub, which names dropped subscriptions as well: take the codes that are meant out of it";
+        return found.wrong(places.of(value), says);
+    }
     // The platform's lists stand under `data`.
     let data = members.iter().find(|(key, _)| key == "data").and_then(|(_, data)| object(data));
     let arrays =
@@ -69,17 +76,9 @@ fn document(value: &RawValue, places: &Places<'_>, found: &mut Found) {
         [] => found.wrong(places.of(value), "the object has neither an `approval_code` nor an array of them"),
         many => {
             let names: Vec<String> = many.iter().map(|(key, _)| word(key)).collect();
-            // What `larksub show` prints has the apps beside them.
-            match many.iter().find(|(key, _)| key == "subscriptions") {
-                Some((_, array)) => elements(array, places, found),
-                None => found.wrong(
-                    places.of(value),
-                    format!(
-                        "the object has several arrays ({}), and nothing says which is meant",
-                        names.join(", ")
-                    ),
-                ),
-            }
+            let names = names.join(", ");
+            let says = format!("the object has several arrays ({names}), and nothing says which is meant");
+            found.wrong(places.of(value), says);
         }
     }
 }

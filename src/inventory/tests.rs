@@ -33,7 +33,6 @@ fn the_same_list_is_read_from_every_way_of_writing_it() {
         r#"[{"approval_code":"A-1","name":"Leave; \"long\"","owner":"hr","tenant_key":"t1"},{"code":"A-2","tenant":"t2","name":null}]"#,
         "{\"code\":\"A-1\",\"name\":\"Leave; \\\"long\\\"\",\"owner\":\"hr\",\"tenant\":\"t1\"}\n\n{\"code\":\"A-2\",\"tenant\":\"t2\"}\n",
         r#"{"code":0,"msg":"success","data":{"has_more":false,"items":[{"approval_code":"A-1","approval_name":"Leave; \"long\"","owner":"hr","tenant_key":"t1"},{"approval_code":"A-2","tenant_key":"t2"}]}}"#,
-        r#"{"apps":[1],"subscriptions":[{"approval_code":"A-1","name":"Leave; \"long\"","owner":"hr","tenant_key":"t1"},{"approval_code":"A-2","tenant_key":"t2"}]}"#,
     ] {
         assert_eq!(entries(text), expected, "{text}");
     }
@@ -74,6 +73,11 @@ fn every_problem_is_told_with_its_line_and_column() {
         ("{\"code\":\"A-1\"}\n{\"code\":\n{\"code\":\"A_2\"}", "2:8: not JSON"),
         ("{\"a\":[],\"b\":[]}", "1: the object has several arrays (`a`, `b`)"),
         ("{\"data\":{}}", "1: the object has neither"),
+        (
+            "\n{\"format\":\"larksub.state.view\",\"subscriptions\":[{\"approval_code\":\"A\"}]}",
+            "2: it is a document of larksub",
+        ),
+        ("Ab-1\nA-2\nAB-1", "3: AB-1 differs from Ab-1 on line 1 only in letter case"),
         ("[{\"code\":\"A\",\"approval_code\":\"B\"}]", "1: `approval_code` is given twice"),
     ] {
         let told = places(text, None);

@@ -197,7 +197,8 @@ fn pairs(entry: &NewEntry) -> Vec<(&'static str, Value)> {
 fn push_inline(array: &mut Array, entry: &NewEntry) {
     let text =
         |raw: Option<&toml_edit::RawString>| raw.and_then(|raw| raw.as_str()).unwrap_or_default().to_owned();
-    let last = array.iter().last().map(|last| (text(last.decor().prefix()), text(last.decor().suffix())));
+    let index = array.len().saturating_sub(1);
+    let last = array.get(index).map(|last| (text(last.decor().prefix()), text(last.decor().suffix())));
     let prefix = match last {
         None => String::new(),
         Some((before, behind)) => {
@@ -207,7 +208,7 @@ fn push_inline(array: &mut Array, entry: &NewEntry) {
                     let (comment, end) = tail.split_at_checked(end).unwrap_or((&tail, ""));
                     let prefix = format!("{comment}{}", before.get(indent..).unwrap_or("\n"));
                     array.set_trailing(end);
-                    if let Some(last) = array.iter_mut().last() {
+                    if let Some(last) = array.get_mut(index) {
                         last.decor_mut().set_suffix("");
                     }
                     prefix

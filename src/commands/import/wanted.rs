@@ -13,6 +13,9 @@ use crate::render::count;
 use crate::subscription::{AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 use crate::text::shown;
 
+const WHERE_CODES_ARE: &str = "a code comes from the answer of \"create definition\", or from the definition's URL in \
+                               the approval admin console with developer mode on";
+
 /// One subscription that a person says is there.
 pub(super) struct Wanted<'a> {
     pub label: &'a AppLabel,
@@ -161,10 +164,11 @@ fn of_list<'a>(
     })?;
     let Inventory { kind, entries, ignored } =
         inventory::read(&bytes, args.file_format).map_err(|problems| {
-            let problems = problems.into_iter().map(|problem| format!("{place}:{}: {}", problem.place, problem.says));
-            refused(&place, problems.collect()).hint(
-                "a code comes from the answer of \"create definition\", or from the definition's URL in the approval admin console with developer mode on",
-            )
+            let is_of_codes = problems.iter().any(|problem| problem.says.contains(ApprovalCode::WHAT));
+            let problems =
+                problems.into_iter().map(|problem| format!("{place}:{}: {}", problem.place, problem.says));
+            let failure = refused(&place, problems.collect());
+            if is_of_codes { failure.hint(WHERE_CODES_ARE) } else { failure }
         })?;
     if entries.is_empty() {
         return Err(Failure::new(Exit::Error, format!("{place} holds no approval code"))
