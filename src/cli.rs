@@ -1,5 +1,6 @@
 //! The command line as data: types and help texts.
 
+mod adopt;
 mod apply_forms;
 mod forms;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::adopt::{AddArgs, DoctorArgs, FromStateArgs, ImportArgs, ManifestCommand, TargetArgs};
 pub use self::apply_forms::{ApplyFormArgs, ApplyFormat, ApplyReport};
 use self::forms::report;
 pub use self::forms::{CommentArgs, Format, PlanFormat, Report, ShowFormat};
@@ -15,7 +17,7 @@ pub use self::forms::{CommentArgs, Format, PlanFormat, Report, ShowFormat};
 use crate::commands::sandbox::SandboxArgs;
 use crate::plan::digest::is_digest;
 use crate::state::{Override, OverrideFlag};
-use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
+use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey};
 
 /// Feishu/Lark approval-event subscriptions as code.
 #[derive(Debug, Parser)]
@@ -105,8 +107,18 @@ error, because a new one would forget what is subscribed.")]
 
 Every problem of every file is reported at once. Neither network nor credential is needed.")]
     Validate,
-    /// Record that subscriptions exist; no call is made
+    /// Record that subscriptions exist; no call is made without --names
     Import(ImportArgs),
+    /// Write the manifest: declare subscriptions, or all that is tracked
+    #[command(
+        subcommand,
+        after_help = "Examples:
+  larksub manifest add --app hr 7C468A54-8745-2245-9675-08B7C63E7A85 --name \"Leave request\"
+  larksub manifest from-state --check        declare all that is tracked: the difference first"
+    )]
+    Manifest(ManifestCommand),
+    /// Check what larksub needs: manifest, state, credentials, network, clock
+    Doctor(DoctorArgs),
     /// Show what `apply` would do
     Plan(PlanArgs),
     /// Drop what the plan says, and record what became of every call
@@ -155,37 +167,6 @@ pub enum SchemaOf {
     Ledger,
     /// One line of `apply --format ndjson`
     Events,
-}
-
-/// `larksub import`
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:
-  larksub import --app hr 7C468A54-8745-2245-9675-08B7C63E7A85
-  larksub import --app isv --tenant 736588c92lxf175d --file codes.txt
-  larksub import --declared                  whatever is declared and the state has never known
-
-Importing says that the app is subscribed; the platform cannot be asked. Name, owner and
-protection come from the manifest. A code that was dropped, forgotten or is unknown must be
-named: --declared only lists it.",
-    group = clap::ArgGroup::new("what").required(true).args(["codes", "file", "declared"])
-)]
-pub struct ImportArgs {
-    /// The app, by its label in the manifest
-    #[arg(long, value_name = "LABEL", required_unless_present = "declared")]
-    pub app: Option<AppLabel>,
-    /// The tenant, for a store app
-    #[arg(long, value_name = "TENANT")]
-    pub tenant: Option<TenantKey>,
-    /// Approval codes that the app is subscribed to
-    #[arg(value_name = "CODE", value_parser = code)]
-    pub codes: Vec<ApprovalCode>,
-    /// A file of codes, one a line; `#` begins a comment, `-` is standard input
-    #[arg(long, value_name = "LIST", conflicts_with = "codes")]
-    pub file: Option<PathBuf>,
-    /// Every declared subscription that the state has never known
-    #[arg(long, conflicts_with_all = ["codes", "file", "tenant"])]
-    pub declared: bool,
 }
 
 /// `larksub plan`

@@ -5,9 +5,11 @@
 //! - [`cli`]: the command line as data. [`commands`]: one file a command, wiring the rooms below.
 //! - [`error`]: what a person sees when something is wrong, and the exit codes.
 //! - [`workspace`]: where the manifest and the state are. [`render`]: plans, states and reports as text.
-//! - [`apply`]: a plan, the platform, the pace and the ledger become a report. [`sandbox`]: a platform to try it on.
-//! - [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
+//! - [`apply`]: a plan, the platform, the pace and the ledger become a report. [`names`]: what definitions are called.
+//!   [`sandbox`]: a platform to try it on.
+//! - [`checks`], [`report`], [`plan`], [`state`], [`manifest`]: data and the pure functions over it.
 //! - [`schema`]: the formats as JSON schemas.
+//! - [`inventory`]: lists of subscriptions that somebody else wrote.
 //! - [`feishu`]: the platform. [`pace`]: when a call may be sent. [`credentials`]: where secrets come from.
 //! - [`subscription`], [`text`]: identifiers, and foreign strings made safe to show.
 
@@ -17,6 +19,7 @@ compile_error!(
 );
 
 pub mod apply;
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod credentials;
@@ -25,8 +28,10 @@ pub mod failpoint;
 pub mod feishu;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod inventory;
 pub mod json;
 pub mod manifest;
+pub mod names;
 pub mod pace;
 pub mod plan;
 pub mod render;

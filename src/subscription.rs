@@ -202,6 +202,15 @@ impl BaseUrl {
     pub const PATTERN: &'static str =
         r"^(https://[^/?#@\\\s]+|http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?)/?$";
 
+    /// The word for it in a manifest, where it is the platform's own.
+    pub fn brand(&self) -> Option<&'static str> {
+        match self.as_str() {
+            "https://open.feishu.cn" => Some("feishu"),
+            "https://open.larksuite.com" => Some("lark"),
+            _ => None,
+        }
+    }
+
     /// Whether calls to it need TLS; otherwise it is plain http on loopback.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")

@@ -2,10 +2,12 @@
 
 pub mod apply;
 pub mod compact;
+pub mod doctor;
 pub mod forms;
 pub mod history;
 pub mod import;
 pub mod init;
+pub mod manifest;
 pub mod plan;
 pub mod progress;
 pub mod repair;
@@ -25,9 +27,9 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use crate::cli::{Cli, ColorWhen, Command, Global, StateCommand};
+use crate::cli::{Cli, ColorWhen, Command, Global, ManifestCommand, StateCommand};
 use crate::error::{Exit, Failure, draw};
-use crate::manifest::{self, Manifest, Source};
+use crate::manifest::{Manifest, Source, parse};
 use crate::render::{Layout, Paint};
 use crate::state::compact::is_overgrown;
 use crate::state::ledger::{Locking, read_file, refuse_newer};
@@ -140,6 +142,9 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
         Command::Init => init::run(context),
         Command::Validate => validate::run(context),
         Command::Import(args) => import::run(context, args),
+        Command::Manifest(ManifestCommand::Add(args)) => manifest::add(context, args),
+        Command::Manifest(ManifestCommand::FromState(args)) => manifest::from_state(context, args),
+        Command::Doctor(args) => doctor::run(context, args),
         Command::Plan(args) => plan::run(context, args),
         Command::Apply(args) => apply::run(context, args),
         Command::Show(args) => show::run(context, args),
@@ -240,7 +245,7 @@ impl Context {
     pub fn manifest(&self) -> ManifestReading {
         let sources = self.workspace.manifest_sources()?;
         self.detail(&format!("manifest: {}", shown(&self.workspace.manifest.display().to_string())));
-        match manifest::parse(&sources) {
+        match parse(&sources) {
             Ok(manifest) => Ok((manifest, sources)),
             Err(problems) => {
                 let count = crate::render::count(problems.0.len() as u64, "problem", "problems");
@@ -266,6 +271,11 @@ impl Context {
             };
             (manifest, StateReading(state))
         })
+    }
+
+    /// Reads the state without a lock; nothing has been said of it yet.
+    pub fn state_alone(&self) -> StateReading {
+        StateReading(read_file(&self.workspace.state))
     }
 
     /// What was read of the state, for what decides something.
@@ -348,8 +358,10 @@ const STATE_VARIABLE: &str = "LARKSUB_STATE";
 
 /// A variable that a pipeline meant to set, and did not, must not mean the state that happens to be here.
 fn check_state_path(context: &Context, command: &Command) -> Result<(), Failure> {
-    let needs_state =
-        !matches!(command, Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. });
+    let needs_state = !matches!(
+        command,
+        Command::Doctor(_) | Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. }
+    );
     if !needs_state || !context.workspace.state.as_os_str().is_empty() {
         return Ok(());
     }

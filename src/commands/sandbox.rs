@@ -1,5 +1,6 @@
 //! `larksub sandbox`: the embedded platform on a loopback port, until Ctrl-C.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ Examples:
 What can go wrong on purpose (--fault CODE=WHAT[:N]):
   the platform refuses    not_found, already, param, service_error, rate_limit, rate_limit_400,
                           monthly, token, scope, ip, disabled, uninstalled
+  a definition is gone    deleted
   something else answers  5xx, html, redirect
   nothing answers         reset
   done, but not told so   empty, string_code, huge, slow, cut, lost
@@ -48,7 +50,8 @@ pub struct SandboxArgs {
 
     /// What is subscribed at the start, one a line: CODE, APP_ID/CODE or APP_ID/TENANT_KEY/CODE
     ///
-    /// A bare CODE is subscribed by every app. Empty lines and what follows a `#` are skipped.
+    /// A bare CODE is subscribed by every app. What follows on the line is the definition's name. Empty lines and
+    /// what follows a `#` are skipped.
     #[arg(long, value_name = "FILE")]
     pub subscribed: Option<PathBuf>,
 
@@ -107,12 +110,19 @@ pub fn run(args: &SandboxArgs, tracked: Vec<Tracked>) -> Result<Exit, Failure> {
 
 fn config(args: &SandboxArgs, tracked: Vec<Tracked>) -> Result<Config, Failure> {
     let mut subscribed: Vec<Subscribed> = tracked.into_iter().map(Subscribed::By).collect();
+    let mut names = BTreeMap::new();
     if let Some(path) = &args.subscribed {
-        subscribed.extend(read_subscribed(path)?);
+        for (entry, name) in read_subscribed(path)? {
+            if let Some(name) = name {
+                names.insert(entry.approval_code().clone(), name);
+            }
+            subscribed.push(entry);
+        }
     }
     Ok(Config {
         apps: args.apps.clone(),
         subscribed,
+        names,
         limit: args.limit,
         window: args.window,
         window_length: Duration::from_secs(args.window_seconds),
@@ -188,7 +198,7 @@ fn log_line(call: &Call) -> String {
     line
 }
 
-fn read_subscribed(path: &Path) -> Result<Vec<Subscribed>, Failure> {
+fn read_subscribed(path: &Path) -> Result<Vec<Named>, Failure> {
     let place = path.to_string_lossy();
     let bytes = std::fs::read(path).map_err(|error| {
         failed(&format!("cannot read the list of subscriptions `{}`", Shown(&place)), &error)
@@ -198,17 +208,22 @@ fn read_subscribed(path: &Path) -> Result<Vec<Subscribed>, Failure> {
         let title = format!("line {line} of `{}` is not a subscription", Shown(&place));
         Failure::new(Exit::Error, title)
             .because(cause)
-            .hint("write one a line: `CODE`, `APP_ID/CODE` or `APP_ID/TENANT_KEY/CODE`; `#` begins a comment")
+            .hint("write one a line: `CODE`, `APP_ID/CODE` or `APP_ID/TENANT_KEY/CODE`, and the definition's name behind it; `#` begins a comment")
     })
 }
 
+/// What is subscribed, and its definition's name where the list gives one.
+type Named = (Subscribed, Option<String>);
+
 /// The entries of a list, or the first line that is none and why.
-fn parse_subscribed(text: &str) -> Result<Vec<Subscribed>, (usize, String)> {
+fn parse_subscribed(text: &str) -> Result<Vec<Named>, (usize, String)> {
     let mut entries = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if !entry.is_empty() {
-            entries.push(entry.parse().map_err(|error| (index.saturating_add(1), format!("{error}")))?);
+            let (key, name) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
+            let subscribed = key.parse().map_err(|error| (index.saturating_add(1), format!("{error}")))?;
+            entries.push((subscribed, Some(name.trim().to_owned()).filter(|name| !name.is_empty())));
         }
     }
     Ok(entries)

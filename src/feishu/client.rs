@@ -1,7 +1,7 @@
 //! The calls that the project makes, on top of any [`Platform`].
 
 use super::answer::Answer;
-use super::codes::judge_hiding;
+use super::codes::{Definition, judge_definition, judge_hiding};
 use super::token_error::TokenError;
 use super::tokens::{App, Tokens};
 use super::{Method, Platform, Request};
@@ -53,5 +53,28 @@ impl<P: Platform> Client<P> {
         };
         let answer = self.platform.send(&app.base_url, request).await;
         judge_hiding(&answer, &[&token])
+    }
+    /// Reads the name and status of one approval's definition, in exactly one call. `Definition` is there exactly when the
+    /// verdict is [`Verdict::Done`](super::Verdict::Done).
+    ///
+    /// Source: "view an approval definition" in the platform's documentation; its quota is its own.
+    pub async fn definition(
+        &self,
+        app: &App,
+        tenant: Option<&TenantKey>,
+        code: &ApprovalCode,
+    ) -> (Answer, Option<Definition>) {
+        let token = match self.tokens.get(&self.platform, app, tenant).await {
+            Ok(token) => token,
+            Err(error) => return (error.into_answer(), None),
+        };
+        let request = Request {
+            method: Method::Get,
+            path: format!("/open-apis/approval/v4/approvals/{code}"),
+            bearer: Some(token.clone()),
+            json: None,
+        };
+        let answer = self.platform.send(&app.base_url, request).await;
+        judge_definition(&answer, &[&token])
     }
 }

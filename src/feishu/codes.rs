@@ -135,6 +135,68 @@ pub fn judge_token(
     (judged, issued)
 }
 
+/// What is read of an approval's definition. Every text in it is foreign, and whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// What people call it; absent where the answer has none.
+    pub name: Option<String>,
+    /// Whether it can still be used.
+    pub status: DefinitionStatus,
+}
+
+/// Whether a definition can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefinitionStatus {
+    /// It is in use.
+    Active,
+    /// It is switched off, and may be switched on again.
+    Inactive,
+    /// It is gone.
+    Deleted,
+    /// The platform says that it does not know, or a word that is not documented.
+    Unknown,
+}
+
+/// Judges the answer to reading a definition. `Definition` is there exactly when the verdict is [`Verdict::Done`].
+pub fn judge_definition(
+    answer: &Result<Response, NoAnswer>,
+    secrets: &[&SecretString],
+) -> (Answer, Option<Definition>) {
+    #[derive(Deserialize)]
+    struct Whole {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(default)]
+        approval_name: Value,
+        #[serde(default)]
+        status: Value,
+    }
+    let mut judged = judge_hiding(answer, secrets);
+    let whole =
+        answer.as_ref().ok().and_then(|response| serde_json::from_slice::<Whole>(&response.body).ok());
+    let definition = whole.filter(|_| judged.verdict == Verdict::Done).map(|Whole { data }| {
+        let name = data.approval_name.as_str().map(|name| hide(name, secrets));
+        let status = match data.status.as_str() {
+            Some("ACTIVE") => DefinitionStatus::Active,
+            Some("INACTIVE") => DefinitionStatus::Inactive,
+            Some("DELETED") => DefinitionStatus::Deleted,
+            _ => DefinitionStatus::Unknown,
+        };
+        Definition { name: name.filter(|name| !name.trim().is_empty()), status }
+    });
+    judged.verdict = match judged.verdict {
+        Verdict::Done if definition.is_none() => {
+            Verdict::NoVerdict(Lost::Unreadable("it holds no definition"))
+        }
+        // It would mean something only to a call that changes something.
+        Verdict::AlreadyDone => Verdict::Refused,
+        verdict => verdict,
+    };
+    (judged, definition)
+}
+
 /// The documented part of a body. What only informs may be of any type: it must not cost a verdict.
 #[derive(Deserialize)]
 struct Body {
@@ -182,7 +244,7 @@ fn read(bytes: &[u8]) -> Result<Body, &'static str> {
 }
 
 fn describe(response: &Response, body: &Result<Body, &'static str>, secrets: &[&SecretString]) -> Answer {
-    let Response { status, log_id, rate_limit_reset, body: _ } = response;
+    let Response { status, log_id, rate_limit_reset, date: _, body: _ } = response;
     let keep = |text: &str, bytes: usize| {
         let text = hide(text, secrets);
         Some(cut_bytes(&text, bytes).to_owned()).filter(|text| !text.is_empty())

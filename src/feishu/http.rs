@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -83,6 +83,14 @@ impl Http {
             .map_err(|cause| NoAnswer::NoClient { base_url: base_url.clone(), cause: cause.clone() })
     }
 
+    /// Makes sure that a client can be made: certificates found, CA bundle and proxy usable. Nothing is sent.
+    ///
+    /// # Errors
+    /// [`NoAnswer::NoClient`], with what to do.
+    pub fn ready(&self, base_url: &BaseUrl) -> Result<(), NoAnswer> {
+        self.client(base_url).map(drop)
+    }
+
     async fn exchange(&self, base_url: &BaseUrl, request: Request) -> Result<Response, NoAnswer> {
         let Request { method, path, bearer, json } = request;
         let client = self.client(base_url)?;
@@ -119,6 +127,7 @@ impl Http {
             status: answer.status().as_u16(),
             log_id: text_of(answer.headers(), LOG_ID),
             rate_limit_reset: text_of(answer.headers(), RATE_LIMIT_RESET),
+            date: text_of(answer.headers(), DATE.as_str()),
             body,
         })
     }

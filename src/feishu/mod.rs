@@ -20,6 +20,7 @@ use secrecy::SecretString;
 
 pub use answer::{Answer, Lost, StopReason, StopScope, Verdict};
 pub use client::Client;
+pub use codes::Definition;
 pub use http::Http;
 pub use token_error::TokenError;
 pub use tokens::App;
@@ -57,6 +58,8 @@ pub struct Response {
     pub log_id: Option<String>,
     /// The header `x-ogw-ratelimit-reset`, as text.
     pub rate_limit_reset: Option<String>,
+    /// The header `Date`, as text.
+    pub date: Option<String>,
     /// The body, at most [`MAX_BODY`] bytes of it.
     pub body: Vec<u8>,
 }

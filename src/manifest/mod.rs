@@ -18,6 +18,7 @@ mod suggest;
 mod syntax;
 mod tree;
 mod value;
+pub mod write;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -2,7 +2,9 @@
 //! does nothing else.
 
 pub mod diff;
+pub mod doctor;
 mod drops;
+pub mod edit;
 pub mod ending;
 pub mod events;
 pub mod github;

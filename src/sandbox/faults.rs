@@ -41,6 +41,8 @@ pub enum What {
     Html,
     /// HTTP 302 to another host.
     Redirect,
+    /// The definition is read as a deleted one; nothing else goes wrong.
+    Deleted,
     /// The connection is reset.
     Reset,
     /// Done; the answer has no body.
@@ -57,7 +59,7 @@ pub enum What {
     Lost,
 }
 
-const WORDS: [(&str, What); 22] = [
+const WORDS: [(&str, What); 23] = [
     ("not_found", What::NotFound),
     ("already", What::Already),
     ("param", What::Param),
@@ -73,6 +75,7 @@ const WORDS: [(&str, What); 22] = [
     ("5xx", What::ServerError),
     ("html", What::Html),
     ("redirect", What::Redirect),
+    ("deleted", What::Deleted),
     ("reset", What::Reset),
     ("empty", What::Empty),
     ("string_code", What::StringCode),

@@ -20,13 +20,14 @@ mod shared;
 mod subscriptions;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::subscription::AppId;
+use crate::subscription::{AppId, ApprovalCode};
 
 pub use faults::{Fault, FaultMalformed, What};
 pub use latency::{Latency, LatencyMalformed};
@@ -45,6 +46,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// What is subscribed at the start.
     pub subscribed: Vec<Subscribed>,
+    /// What definitions are called; one that is not named here has a name made of its code.
+    pub names: BTreeMap<ApprovalCode, String>,
     /// The calls per window of one app, tenant and API.
     pub limit: u32,
     /// How the window moves.
@@ -68,6 +71,7 @@ impl Default for Config {
         Self {
             apps: Vec::new(),
             subscribed: Vec::new(),
+            names: BTreeMap::new(),
             limit: 100,
             window: Window::Fixed,
             window_length: Duration::from_secs(60),

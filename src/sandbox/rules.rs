@@ -1,5 +1,6 @@
 //! What the platform answers to which request: pure, in memory, with the time as an argument.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -44,6 +45,7 @@ pub struct Rules {
     quota: Quota,
     faults: Faults,
     subscriptions: Subscriptions,
+    names: BTreeMap<ApprovalCode, String>,
     calls: Vec<Call>,
 }
 
@@ -69,6 +71,7 @@ impl Rules {
         let Config {
             apps,
             subscribed,
+            names,
             limit,
             window,
             window_length,
@@ -90,6 +93,7 @@ impl Rules {
             quota: Quota::new(window, limit, window_length),
             faults: Faults::new(faults),
             subscriptions: Subscriptions::new(subscribed),
+            names,
             calls: Vec::new(),
         }
     }
@@ -263,7 +267,7 @@ impl Rules {
         call.fault = self.faults.take(&approval_code);
         let one = Tracked { app_id: holder.app_id, tenant_key: holder.tenant_key, approval_code };
         match call.fault {
-            None => (self.do_as_asked(api, one, log_id), Behaviour::Plain),
+            None => (self.do_as_asked(api, one, "ACTIVE", log_id), Behaviour::Plain),
             Some(what) => self.misbehave(what, api, one, log_id),
         }
     }
@@ -291,11 +295,13 @@ impl Rules {
         Answer::refused(refusal, log_id).with(RATE_LIMIT, self.quota.limit()).with(RATE_LIMIT_RESET, reset)
     }
 
-    fn do_as_asked(&mut self, api: Api, one: Tracked, log_id: &str) -> Answer {
+    fn do_as_asked(&mut self, api: Api, one: Tracked, status: &str, log_id: &str) -> Answer {
         let change = match api {
             Api::Subscribe => self.subscriptions.subscribe(one),
             Api::Unsubscribe => self.subscriptions.unsubscribe(one),
-            _ if self.subscriptions.exists(&one) => return Answer::success(definition(&one)),
+            _ if self.subscriptions.exists(&one) => {
+                return Answer::success(self.definition(&one.approval_code, status));
+            }
             _ => Change::NoSuchDefinition,
         };
         match change {
@@ -303,6 +309,14 @@ impl Rules {
             Change::Already => Answer::refused(codes::SUBSCRIPTION_EXISTED, log_id),
             Change::NoSuchDefinition => Answer::refused(codes::CODE_NOT_FOUND, log_id),
         }
+    }
+
+    /// A definition as it is read: its name, and no more than that it exists.
+    fn definition(&self, code: &ApprovalCode, status: &str) -> Value {
+        let name = self.names.get(code).cloned().unwrap_or_else(|| format!("Approval {code}"));
+        json!({ "code": 0, "msg": "success", "data": {
+            "approval_name": name, "status": status, "form": "[]", "node_list": [], "viewers": [],
+        }})
     }
 
     fn misbehave(&mut self, what: What, api: Api, one: Tracked, log_id: &str) -> (Answer, Behaviour) {
@@ -333,26 +347,21 @@ impl Rules {
                 (moved, Behaviour::Plain)
             }
             What::Reset => (Answer::text(0, "text/plain", ""), Behaviour::Reset),
-            What::Empty => (self.do_as_asked(api, one, log_id).emptied(), Behaviour::Plain),
-            What::StringCode => (self.do_as_asked(api, one, log_id).with_string_code(), Behaviour::Plain),
-            What::Huge => (self.do_as_asked(api, one, log_id), Behaviour::Padded(PADDING)),
-            What::Slow => (self.do_as_asked(api, one, log_id), Behaviour::Late(self.slow)),
-            What::Cut => (self.do_as_asked(api, one, log_id), Behaviour::Cut),
-            What::Lost => (self.do_as_asked(api, one, log_id), Behaviour::Reset),
+            What::Deleted => (self.do_as_asked(api, one, "DELETED", log_id), Behaviour::Plain),
+            What::Empty => (self.do_as_asked(api, one, "ACTIVE", log_id).emptied(), Behaviour::Plain),
+            What::StringCode => {
+                (self.do_as_asked(api, one, "ACTIVE", log_id).with_string_code(), Behaviour::Plain)
+            }
+            What::Huge => (self.do_as_asked(api, one, "ACTIVE", log_id), Behaviour::Padded(PADDING)),
+            What::Slow => (self.do_as_asked(api, one, "ACTIVE", log_id), Behaviour::Late(self.slow)),
+            What::Cut => (self.do_as_asked(api, one, "ACTIVE", log_id), Behaviour::Cut),
+            What::Lost => (self.do_as_asked(api, one, "ACTIVE", log_id), Behaviour::Reset),
         }
     }
 }
 
 fn text(field: &Option<String>) -> &str {
     field.as_deref().unwrap_or_default()
-}
-
-/// A definition as it is read; the sandbox knows no more of it than its code.
-fn definition(one: &Tracked) -> Value {
-    let name = format!("Approval {}", one.approval_code);
-    json!({ "code": 0, "msg": "success", "data": {
-        "approval_name": name, "status": "ACTIVE", "form": "[]", "node_list": [], "viewers": [],
-    }})
 }
 
 #[cfg(test)]

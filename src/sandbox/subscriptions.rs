@@ -26,6 +26,16 @@ pub enum Subscribed {
     By(Tracked),
 }
 
+impl Subscribed {
+    /// The approval.
+    pub fn approval_code(&self) -> &ApprovalCode {
+        match self {
+            Self::ByAll(code) => code,
+            Self::By(tracked) => &tracked.approval_code,
+        }
+    }
+}
+
 impl FromStr for Subscribed {
     type Err = Malformed;
 

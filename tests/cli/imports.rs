@@ -1,6 +1,6 @@
 //! Import and the commands that correct the state by hand; none of them makes a call.
 
-use super::support::{Scratch, code, manifest};
+use super::support::{Platform, Scratch, code, manifest};
 
 const URL: &str = "http://127.0.0.1:9";
 
@@ -231,4 +231,209 @@ fn the_manifest_is_read_from_a_folder_of_files() {
     ran.exit(1).says(["team-c.toml", "team-d.toml", "1 problem"]);
     std::fs::create_dir(scratch.path("none")).unwrap();
     scratch.run("--manifest none plan").exit(1).says(["has no `*.toml` directly in it"]);
+}
+
+#[test]
+fn names_and_owners_of_a_table_are_kept_where_the_manifest_does_not_declare_the_code() {
+    let scratch = scratch();
+    scratch.write(
+        "list.csv",
+        format!("\u{feff}Owner;Name;approval_code;since\r\nfin;Holiday;{};2020\r\npeople;\"a; \u{1b}[31mb\";{};\r\n;;{};\r\n", code(1), code(8), code(9)),
+    );
+    let before = scratch.state();
+    let check = scratch.run("import --app hr --file list.csv --check");
+    check.exit(0).says([
+        "would import",
+        "3 to import.",
+        "Nothing was written",
+        "list.csv (a table, without `since`): 3 subscriptions",
+        "the list's name is `Holiday`, the manifest's `Leave request` is kept",
+        "the list's owner is `fin`, the manifest's `people` is kept",
+    ]);
+    check.never_says(["\u{1b}"]);
+    assert_eq!(scratch.state(), before);
+    scratch.run("import --app hr --file list.csv").exit(0).says(["3 imported"]).never_says(["\u{1b}"]);
+    let ledger = scratch.ledger();
+    let said = |number, key: &str| ledger.about("track", &code(number))[0].get(key).cloned();
+    assert_eq!((said(1, "name"), said(1, "owner")), (Some("Leave request".into()), Some("people".into())));
+    assert_eq!((said(8, "name"), said(8, "owner")), (Some("a; \u{1b}[31mb".into()), Some("people".into())));
+    assert_eq!((said(9, "name"), said(9, "owner")), (None, None));
+    // The manifest's silence is its word, too, since the next apply would write it.
+    scratch.write("list.csv", format!("code,name\n{},Sick note\n", code(2)));
+    scratch.run("import --app hr --file list.csv").exit(0).says(["`Sick note`, the manifest's none is kept"]);
+    scratch.run("plan --detailed-exitcode").never_says(["renamed", "update"]);
+}
+
+#[test]
+fn one_list_serves_several_tenants() {
+    let scratch = scratch();
+    let store = "\n[apps.isv]\napp_id = \"cli_isv\"\nbrand = \"feishu\"\nkind = \"store\"\n";
+    scratch.write("larksub.toml", scratch.text("larksub.toml") + store);
+    scratch.write("list.csv", format!("code,tenant\n{},acme\n{},umbrella\n{},\n", code(1), code(1), code(2)));
+    let before = scratch.state();
+    for (line, says) in [
+        ("import --app isv --file list.csv", "list.csv:4: no tenant"),
+        (
+            "import --app isv --tenant acme --file list.csv",
+            "list.csv:3: tenant `umbrella`, and --tenant says `acme`",
+        ),
+        ("import --app hr --file list.csv", "list.csv:2: tenant `acme`, and `hr` is a custom app"),
+    ] {
+        scratch.run(line).exit(1).says([says, "nothing was imported"]);
+        assert_eq!(scratch.state(), before);
+    }
+    scratch.write(
+        "list.json",
+        format!(
+            r#"[{{"approval_code":"{}","tenant_key":"acme"}},{{"code":"{}","tenant":"umbrella"}}]"#,
+            code(1),
+            code(1)
+        ),
+    );
+    scratch.run("import --app isv --file list.json").exit(0).says(["2 imported"]);
+    assert_eq!(tracked(&scratch), [format!("isv/acme/{}", code(1)), format!("isv/umbrella/{}", code(1))]);
+}
+
+#[test]
+fn every_problem_of_a_table_and_of_json_is_told_with_its_place_and_nothing_is_written() {
+    let scratch = scratch();
+    let before = scratch.state();
+    scratch.write("list.csv", format!("code,name\nA_1,x\n{},x,y\n,x\n", code(1)));
+    scratch.run("import --app hr --file list.csv").exit(1).says([
+        "list.csv has 3 problems; nothing was imported",
+        "list.csv:2:1:",
+        "list.csv:3:",
+        "list.csv:4:",
+    ]);
+    scratch.write("list.json", format!("[\"{}\",\n 5,\n {{\"name\":\"x\"}}]", code(1)));
+    scratch.run("import --app hr --file list.json").exit(1).says(["list.json:2:", "list.json:3:"]);
+    scratch.run_fed("import --app hr --file -", b"code,name\nA_1,\n").exit(1).says(["standard input:2:1:"]);
+    // What is forced is what is read.
+    scratch.write("odd", format!("[\"{}\"]", code(1)));
+    scratch.run("import --app hr --file odd --file-format lines").exit(1).says(["odd:1:"]);
+    scratch.run(&format!("import --app hr --file-format csv {}", code(1))).exit(1).says(["--file"]);
+    scratch.run("import --app hr").exit(1);
+    assert_eq!(scratch.state(), before);
+    scratch.run("import --app hr --file odd --file-format json").exit(0).says(["1 imported"]);
+}
+
+#[test]
+fn what_the_ledger_knew_before_is_said_when_it_lives_again() {
+    let scratch = scratch();
+    scratch.run("import --declared").exit(0);
+    scratch.run(&format!("state rm hr/{} --reason x", code(2))).exit(0);
+    scratch.write("list", format!("{}\n{}\n", code(1), code(2)));
+    let ran = scratch.run("import --app hr --file list --check");
+    ran.exit(0).says([
+        "tracked already",
+        "forgotten",
+        "before: it lives again",
+        "1 to import (1 dropped, forgotten or unknown before), 1 tracked already.",
+    ]);
+    scratch.run("import --app hr --file list").exit(0).says(["1 imported (1 dropped", "1 tracked already."]);
+}
+
+#[test]
+fn names_are_asked_of_the_platform_and_kept_where_nobody_said_one() {
+    let list = [
+        format!("{} Leave \u{1b}[31m::error::x", code(7)),
+        format!("{} Gone", code(8)),
+        format!("{} Sick", code(2)),
+        code(9),
+    ];
+    let fault = [format!("{}=deleted", code(8)), format!("{}=not_found", code(9))];
+    let platform = Platform::start(&list, &["--fault", &fault[0], "--fault", &fault[1]]);
+    let scratch = Scratch::new();
+    scratch.write("larksub.toml", manifest(&platform.url, &[code(2)]));
+    scratch.run("init").exit(0);
+    scratch.run("import --declared").exit(0);
+    scratch.run("import --app hr --names").exit(1).says(["no credential"]);
+    scratch.set("LARKSUB_APP_SECRET", "s3ntinel-secret");
+    let before = scratch.state();
+    let codes = format!("{} {} {}", code(7), code(8), code(9));
+    let check = scratch.run(&format!("import --app hr {codes} --names --check"));
+    check.exit(3).says(["would import"]);
+    assert_eq!(scratch.state(), before);
+    let ran = scratch.run(&format!("import --app hr {codes} --names"));
+    ran.exit(3).says([
+        "Leave \\u{1b}[31m::error::x",
+        &format!("deleted          hr/{}  Gone", code(8)),
+        &format!("no name          hr/{}", code(9)),
+        "knows no such code",
+        "3 imported, 1 deleted at the platform, 1 without an answer.",
+        "the next plan drops it",
+    ]);
+    ran.never_says(["\u{1b}"]);
+    let name = |number| scratch.ledger().about("track", &code(number))[0].get("name").cloned();
+    assert_eq!(
+        (name(7), name(8), name(9)),
+        (Some("Leave \u{1b}[31m::error::x".into()), Some("Gone".into()), None)
+    );
+    // Declared without a name: the manifest's silence would come back with the next apply.
+    let ran = scratch.run("import --names");
+    ran.exit(3).says(["name not kept", "Sick", "write it into the manifest"]);
+    scratch.run("plan").exit(0).says(["- ", "Gone"]).never_says(["Sick"]);
+    scratch.nowhere(&["s3ntinel-secret".to_owned()]);
+    assert!(platform.calls().is_empty(), "nothing was unsubscribed");
+}
+
+#[test]
+fn what_is_tracked_without_a_name_gets_one_and_keeps_the_rest() {
+    let platform = Platform::start(&[format!("{} Leave", code(1)), format!("{} Travel", code(2))], &[]);
+    let scratch = Scratch::new();
+    scratch.write("larksub.toml", manifest::<&str>(&platform.url, &[]));
+    scratch.run("init").exit(0);
+    scratch.set("LARKSUB_APP_SECRET", "any");
+    scratch.write("list.csv", format!("code,name,owner\n{},,people\n{},Trips,\n", code(1), code(2)));
+    scratch.run("import --app hr --file list.csv").exit(0);
+    scratch.run("import --app hr --names").exit(0).says([
+        "given a name",
+        "Leave",
+        "0 imported, 1 given a name.",
+    ]);
+    let ledger = scratch.ledger();
+    let update = ledger.of("update")[0].record.clone();
+    assert_eq!((&update["name"], &update["owner"]), (&"Leave".into(), &"people".into()));
+    let before = scratch.state();
+    scratch.run("import --app hr --names").exit(0).says(["nothing was asked", "0 imported"]);
+    assert_eq!(scratch.state(), before);
+    assert_eq!(platform.log().iter().filter(|line| line.starts_with("GET ")).count(), 1);
+}
+
+#[test]
+fn a_refused_credential_asks_nothing_and_imports_nothing() {
+    let platform = Platform::start(&[code(1)], &["--app", "cli_hr:right"]);
+    let scratch = Scratch::tracking(&platform.url, &[code(1)]);
+    let before = scratch.state();
+    let ran = scratch.run(&format!("import --app hr {} --names", code(2)));
+    ran.exit(6).says(["nothing imported", "10014", "compare app id, secret"]);
+    assert_eq!(scratch.state(), before);
+    // What stops in the middle keeps what was learnt.
+    let platform = Platform::start(&[code(1), code(2), code(3)], &["--fault", &format!("{}=scope", code(3))]);
+    let scratch = Scratch::tracking(&platform.url, &[code(1)]);
+    let ran = scratch.run(&format!("import --app hr {} {} --names", code(2), code(3)));
+    ran.exit(6).says(["2 imported", "no more names", "lacks the scope", "approval:approval:readonly"]);
+    assert_eq!(tracked(&scratch).len(), 3);
+}
+
+#[test]
+fn names_of_a_store_app_are_asked_in_each_tenant() {
+    let list = [format!("cli_isv/acme/{} Leave", code(1)), format!("cli_isv/umbrella/{} Urlaub", code(2))];
+    let platform = Platform::start(&list, &["--app", "cli_isv:secret:ticket"]);
+    let scratch = Scratch::new();
+    let section = manifest::<&str>(&platform.url, &[]).replace("hr", "isv") + "kind = \"store\"\n";
+    scratch.write("larksub.toml", section);
+    scratch.run("init").exit(0);
+    scratch.write("list.csv", format!("code,tenant\n{},acme\n{},umbrella\n", code(1), code(2)));
+    scratch.run("import --app isv --file list.csv").exit(0);
+    scratch.set("LARKSUB_APP_SECRET", "secret").set("LARKSUB_APP_TICKET", "ticket");
+    scratch.run("doctor").exit(0).says(["ok    token         isv: "]);
+    let ran = scratch.run("import --app isv --names --tenant acme");
+    ran.exit(0).says([&format!("isv/acme/{}  Leave", code(1)), "1 given a name"]);
+    scratch
+        .run("import --names")
+        .exit(0)
+        .says([&format!("isv/umbrella/{}  Urlaub", code(2)), "1 given a name"]);
+    scratch.set("LARKSUB_APP_TICKET", "stale");
+    scratch.run("doctor").exit(1).says(["FAIL  token", "10012"]);
 }

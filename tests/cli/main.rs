@@ -7,10 +7,12 @@
 
 mod support;
 
+mod adopting;
 mod answers;
 mod apply_forms;
 mod bases;
 mod credentials;
+mod doctor;
 mod exit_codes;
 mod forged;
 mod forms;
@@ -18,6 +20,7 @@ mod guards;
 mod hostile;
 mod imports;
 mod job;
+mod manifests;
 mod saved_plans;
 mod schemas;
 mod states;
@@ -49,6 +52,10 @@ fn all_that_has_to_wait() {
         (
             "a_platform_that_cannot_be_reached_is_6_and_nothing_is_recorded",
             exit_codes::a_platform_that_cannot_be_reached_is_6_and_nothing_is_recorded,
+        ),
+        (
+            "a_platform_that_cannot_be_reached_is_said_in_plain_words",
+            doctor::a_platform_that_cannot_be_reached_is_said_in_plain_words,
         ),
         (
             "a_lock_that_is_freed_in_time_is_waited_for",
