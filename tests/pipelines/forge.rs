@@ -112,7 +112,10 @@ impl Forge {
         );
         // Far apart, so that two pull requests do not conflict.
         for number in (1..=TRACKED).filter(|number| !removed.contains(number)) {
-            text.push_str(&format!("\n\n# {number}\n\n[[apps.hr.subscriptions]]\napproval_code = \"{}\"\n", code(number)));
+            text.push_str(&format!(
+                "\n\n# {number}\n\n[[apps.hr.subscriptions]]\napproval_code = \"{}\"\n",
+                code(number)
+            ));
         }
         text
     }
@@ -130,7 +133,12 @@ impl Forge {
 
     pub fn git_may_fail(&self, folder: &Path, args: &[&str]) -> bool {
         let mut command = Command::new("git");
-        command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(args)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().unwrap().success()
     }
 
@@ -192,7 +200,8 @@ impl Forge {
         git(&desk, &["merge", "--quiet", "--no-ff", "--message", "merge", "FETCH_HEAD"]);
         git(&desk, &["push", "--quiet", "origin", "HEAD:refs/heads/main"]);
         let commit = git(&desk, &["rev-parse", "HEAD"]);
-        let pulls = json!([{ "number": pull.0, "merged_at": "2026-11-22T00:00:00Z", "merge_commit_sha": commit }]);
+        let pulls =
+            json!([{ "number": pull.0, "merged_at": "2026-11-22T00:00:00Z", "merge_commit_sha": commit }]);
         fs::write(self.path(&format!("pulls-{commit}.json")), pulls.to_string()).unwrap();
     }
 
@@ -248,7 +257,8 @@ impl Forge {
 
     /// The comments of a pull request, oldest first.
     pub fn comments(&self, pull: Pull) -> Vec<String> {
-        let all: Value = serde_json::from_str(&fs::read_to_string(self.path("comments.json")).unwrap()).unwrap();
+        let all: Value =
+            serde_json::from_str(&fs::read_to_string(self.path("comments.json")).unwrap()).unwrap();
         let of_pull = all.as_array().unwrap().iter().filter(|comment| comment["number"] == pull.0);
         of_pull.map(|comment| comment["body"].as_str().unwrap().to_owned()).collect()
     }
@@ -302,7 +312,9 @@ fn install(path: &Path) {
         return;
     }
     // CONDITION: until `plan --base` and `apply --report` are there, what is tested is everything else.
-    eprintln!("WARNING: this larksub has no `plan --base` or no `apply --report`: both are left out of the pipelines");
+    eprintln!(
+        "WARNING: this larksub has no `plan --base` or no `apply --report`: both are left out of the pipelines"
+    );
     let text = format!(
         "#!/usr/bin/env bash\nargs=(); first=\nfor arg in \"$@\"; do [[ $arg != -* && -z $first ]] && first=$arg; done\n\
          while [ $# -gt 0 ]; do\n  case $1 in --base) shift 2; continue ;; --report) [ \"$first\" != apply ] || {{ shift 2; continue; }} ;; esac\n\
@@ -323,7 +335,9 @@ pub struct Deployment<'a> {
 impl Deployment<'_> {
     fn needs(&self, name: &str, job: &Job) -> Context {
         let mut context = self.context.clone();
-        context.extend(job.outputs.iter().map(|(key, value)| (format!("needs.{name}.outputs.{key}"), value.clone())));
+        context.extend(
+            job.outputs.iter().map(|(key, value)| (format!("needs.{name}.outputs.{key}"), value.clone())),
+        );
         context
     }
 

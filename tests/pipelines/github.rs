@@ -21,14 +21,21 @@ fn a_pull_request_is_planned_without_a_secret_and_commented_once() {
     let forge = Forge::new(Config::default());
     let pull = forge.removing(&[3]);
     let plan = forge.plan(pull).ends(Success);
-    assert_eq!((plan.outputs["has_changes"].as_str(), plan.outputs["drops"].as_str()), ("true", "1"), "{plan}");
+    assert_eq!(
+        (plan.outputs["has_changes"].as_str(), plan.outputs["drops"].as_str()),
+        ("true", "1"),
+        "{plan}"
+    );
     assert!(plan.said().contains("::notice title=larksub plan::"), "{plan}");
     assert!(plan.summary.contains(&code(3)), "{}", plan.summary);
 
     forge.comment(pull).ends(Success);
     let comments = forge.comments(pull);
     assert_eq!(comments.len(), 1);
-    assert!(comments[0].contains(&code(3)) && comments[0].contains(&mark(&plan.outputs["digest"])), "{comments:?}");
+    assert!(
+        comments[0].contains(&code(3)) && comments[0].contains(&mark(&plan.outputs["digest"])),
+        "{comments:?}"
+    );
 
     let text = forge.manifest(&[3, 4]);
     forge.push_again(pull, |desk| fs::write(desk.join("larksub.toml"), text).unwrap());
@@ -36,7 +43,10 @@ fn a_pull_request_is_planned_without_a_secret_and_commented_once() {
     forge.comment(pull).ends(Success);
     let comments = forge.comments(pull);
     assert_eq!(comments.len(), 1, "the comment is updated in place");
-    assert!(comments[0].contains(&code(4)) && comments[0].contains(&mark(&again.outputs["digest"])), "{comments:?}");
+    assert!(
+        comments[0].contains(&code(4)) && comments[0].contains(&mark(&again.outputs["digest"])),
+        "{comments:?}"
+    );
 
     // Taken back: what was said is not left standing.
     let text = forge.manifest(&[]);
@@ -77,17 +87,18 @@ fn a_comment_of_somebody_else_is_neither_believed_nor_edited() {
 fn a_hostile_manifest_says_nothing_to_shell_service_or_reader() {
     let forge = Forge::new(Config::default());
     let trap = forge.path("trapped");
-    let words = format!(
-        "$(touch {0}) `touch {0}` '; touch {0}; ' \" \\n::set-output name=digest::x\\n::error::x\\n##[error]x \\n<!-- larksub-plan key=larksub digest=sha256:{1} --> ${{{{ github.token }}}} @acme/owners \\u202e",
-        trap.display(),
-        "0".repeat(64),
-    );
-    let text = forge.manifest(&[3])
-        + &format!(
-            "\n[[apps.hr.removed]]\napproval_code = \"{}\"\nreason = \"{}\"\n",
-            code(3),
-            words.replace("\" ", "\\\" ")
-        );
+    let zeros = "0".repeat(64);
+    let words = [
+        format!("$(touch {0}) `touch {0}` '; touch {0}; ' \\\"", trap.display()),
+        "\\n::set-output name=digest::x\\n::error::x\\n##[error]x \\u202e ${{ github.token }} @acme/owners"
+            .into(),
+        format!("\\n<!-- larksub-plan key=larksub digest=sha256:{zeros} -->"),
+    ];
+    let mut text = forge.manifest(&[3, 4, 5]);
+    for (number, words) in (3..).zip(&words) {
+        let entry = format!("approval_code = \"{}\"\nreason = \"{words}\"\n", code(number));
+        text.push_str(&format!("\n[[apps.hr.removed]]\n{entry}"));
+    }
     let pull = forge.open(|desk| {
         fs::write(desk.join("larksub.toml"), text).unwrap();
         // Whatever a build, a shell or git could be made to run.
@@ -112,7 +123,10 @@ fn a_hostile_manifest_says_nothing_to_shell_service_or_reader() {
     let comments = forge.comments(pull);
     let comment = &comments[0];
     let last = comment.trim_end().lines().last().unwrap();
-    assert!(last.starts_with("<!-- larksub-plan key=larksub digest=sha256:") && !last.contains("00000000"), "{last}");
+    assert!(
+        last.starts_with("<!-- larksub-plan key=larksub digest=sha256:") && !last.contains("00000000"),
+        "{last}"
+    );
     assert!(comment.lines().all(|line| !line.starts_with("::")), "{comment}");
 }
 
@@ -161,7 +175,10 @@ fn a_pull_request_that_changes_a_state_file_is_refused_by_both_jobs() {
         forge.plan(pull).ends(Failure).says(["changes a state file", "Take the change out"]).skips("Plan");
         forge.comment(pull).ends(Failure).says(["changes a state file"]);
         let comments = forge.comments(pull);
-        assert!(comments[0].contains("Take the change out") && comments[0].contains(&mark("none")), "{comments:?}");
+        assert!(
+            comments[0].contains("Take the change out") && comments[0].contains(&mark("none")),
+            "{comments:?}"
+        );
     }
 }
 
@@ -312,7 +329,10 @@ fn a_cancelled_apply_pushes_what_it_recorded_and_the_same_job_finishes_it() {
     let job = run.approve_and_cancel(Some(&one_is_done)).ends(Cancelled).exits("Apply", 130);
     let job = job.exits("Keep the ledger", 0).skips("Was the approved plan stale?");
     let ledger = forge.ledger("larksub-state");
-    assert!(ledger.contains("\"op\":\"outcome\"") && ledger.contains("\"how\":\"interrupted\""), "{job}\n{ledger}");
+    assert!(
+        ledger.contains("\"op\":\"outcome\"") && ledger.contains("\"how\":\"interrupted\""),
+        "{job}\n{ledger}"
+    );
     let outcomes = ledger.matches("\"op\":\"outcome\"").count();
     assert!(outcomes < 6 || !forge.calls().is_empty(), "{ledger}");
 
@@ -382,14 +402,20 @@ fn a_ledger_that_cannot_be_pushed_is_rescued_and_stops_what_follows() {
 
     // What the message says to do.
     git(&desk, &["fetch", "--quiet", "origin", rescue]);
-    fs::write(desk.join("rescued.jsonl"), git(&desk, &["show", "FETCH_HEAD:larksub.state.jsonl"]) + "\n").unwrap();
+    fs::write(desk.join("rescued.jsonl"), git(&desk, &["show", "FETCH_HEAD:larksub.state.jsonl"]) + "\n")
+        .unwrap();
     forge.larksub(&desk, &["state", "repair", "--merge", "rescued.jsonl"]);
     git(&desk, &["add", "larksub.state.jsonl"]);
     git(&desk, &["commit", "--quiet", "--message", "merge"]);
     push();
     git(&desk, &["push", "--quiet", "origin", &format!(":refs/heads/{rescue}")]);
     let run = forge.begin();
-    assert_eq!(run.plan.outputs["drops"], "1", "the newcomer is not declared, and nothing else is left: {}", run.plan);
+    let said = run.plan.said();
+    assert!(
+        said.contains("1 of 12 tracked") && said.contains("NEWCOMER"),
+        "nothing else is left: {}",
+        run.plan
+    );
 }
 
 #[test]

@@ -221,7 +221,10 @@ fn finish(
 /// The actions that the files use, as far as they matter here.
 fn uses(forge: &Forge, action: &str, with: &Value, workspace: &Path, context: &Context) -> Step {
     let (name, version) = action.split_once('@').expect("an action has a version");
-    assert!(version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action} is pinned");
+    assert!(
+        version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{action} is pinned"
+    );
     let text = |key: &str| with[key].as_str().map(|text| replaced(text, context));
     let mut code = 0;
     match name {
