@@ -47,6 +47,8 @@ pub struct Forge {
     folders: Cell<usize>,
     runs: Cell<usize>,
     pulls: Cell<u64>,
+    /// Whether `apply --report` is there; see [`install`].
+    pub has_apply_report: bool,
 }
 
 impl Forge {
@@ -61,6 +63,7 @@ impl Forge {
             folders: Cell::new(0),
             runs: Cell::new(100),
             pulls: Cell::new(0),
+            has_apply_report: help("apply").contains("--report"),
         };
         let bin = forge.path("bin");
         fs::create_dir(&bin).unwrap();
@@ -71,8 +74,10 @@ impl Forge {
         install(&bin.join("larksub"));
         fs::create_dir(forge.path("home")).unwrap();
         fs::write(forge.path("comments.json"), "[]").unwrap();
+        fs::write(forge.path("notes.json"), "[]").unwrap();
         git(forge.folder.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
         git(&forge.remote(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
+        git(&forge.remote(), &["config", "receive.advertisePushOptions", "true"]);
 
         let desk = forge.desk();
         fs::write(desk.join("larksub.toml"), forge.manifest(&[])).unwrap();
@@ -300,25 +305,32 @@ fn dropped(call: &Call) -> Option<String> {
     (call.api == Some(Api::Unsubscribe)).then(|| call.approval_code.as_ref().map(ToString::to_string))?
 }
 
+fn help(command: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_larksub")).args([command, "--help"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The program, where the steps find it.
 fn install(path: &Path) {
     let program = env!("CARGO_BIN_EXE_larksub");
-    let help = |command: &str| {
-        let output = Command::new(program).args([command, "--help"]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
-    if help("plan").contains("--base") && help("apply").contains("--report") {
+    let missing = [("plan", "--base"), ("apply", "--report")].map(|(command, option)| {
+        let is_missing = !help(command).contains(option);
+        if is_missing {
+            eprintln!("WARNING: this larksub has no `{command} {option}`: it is left out of the pipelines");
+        }
+        is_missing
+    });
+    if missing == [false, false] {
         std::os::unix::fs::symlink(program, path).unwrap();
         return;
     }
-    // CONDITION: until `plan --base` and `apply --report` are there, what is tested is everything else.
-    eprintln!(
-        "WARNING: this larksub has no `plan --base` or no `apply --report`: both are left out of the pipelines"
-    );
+    // CONDITION: until both are there, what is tested is everything else. To be deleted with `has_apply_report` then.
+    let [base, report] = missing.map(u8::from);
     let text = format!(
-        "#!/usr/bin/env bash\nargs=(); first=\nfor arg in \"$@\"; do [[ $arg != -* && -z $first ]] && first=$arg; done\n\
-         while [ $# -gt 0 ]; do\n  case $1 in --base) shift 2; continue ;; --report) [ \"$first\" != apply ] || {{ shift 2; continue; }} ;; esac\n\
-         args+=(\"$1\"); shift\ndone\nexec {program} \"${{args[@]}}\"\n"
+        "#!/usr/bin/env bash\nargs=() command=$1\nfor arg; do case $arg in plan | apply) command=$arg ;; esac; done\n\
+         while [ $# -gt 0 ]; do\n  case {base}{report}$command$1 in\n    1?plan--base | ?1apply--report) shift 2; continue ;;\n    \
+         1?plan--base=* | ?1apply--report=*) shift; continue ;;\n  esac\n  args+=(\"$1\"); shift\ndone\n\
+         exec {program} \"${{args[@]}}\"\n"
     );
     fs::write(path, text).unwrap();
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

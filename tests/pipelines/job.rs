@@ -132,7 +132,8 @@ pub fn run(
                 command.envs(context.iter().filter(|(name, _)| name.starts_with("GITHUB_")));
                 let title = step["name"].as_str().expect("a step that runs has a name");
                 let cancel = cancel.filter(|(at, _)| *at == title).map(|(_, cancel)| cancel);
-                let (run, was_cancelled) = finish(title, &mut command, &workspace, cancel, &temp);
+                let (run, was_cancelled) =
+                    finish(title, &mut command, &workspace, cancel, Signal::INT, &temp);
                 for line in fs::read_to_string(&output).unwrap().lines() {
                     let (name, value) = line.split_once('=').expect("outputs are lines of name=value");
                     if let Some(id) = id {
@@ -176,13 +177,14 @@ fn shell(step: &Value, script: &Path) -> Command {
     command
 }
 
-/// Runs a step to its end, or cancels it: SIGINT to the process that the runner started, SIGTERM 7.5 s later, and after
-/// 2.5 s more the kill.
-fn finish(
+/// Runs a step to its end, or cancels it: a first signal to the process that the runner started (GitHub's is SIGINT),
+/// SIGTERM 7.5 s later, and after 2.5 s more the kill.
+pub fn finish(
     name: &str,
     command: &mut Command,
     workspace: &Path,
     cancel: Option<Cancel<'_>>,
+    first: Signal,
     temp: &Path,
 ) -> (Step, bool) {
     let said = temp.join("said");
@@ -199,7 +201,7 @@ fn finish(
         let send = |signal| kill_process(Pid::from_child(&child), signal).unwrap();
         match signalled {
             None if cancel.is_some_and(|is_time| is_time(workspace)) => {
-                send(Signal::INT);
+                send(first);
                 signalled = Some((Instant::now(), 1));
             }
             Some((at, 1)) if at.elapsed() > Duration::from_millis(7_500) => {

@@ -3,7 +3,11 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod action;
 mod forge;
 mod github;
+mod gitlab;
 mod job;
+mod lint;
+mod others;
 mod workflow;
