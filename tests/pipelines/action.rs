@@ -103,12 +103,12 @@ fn the_action_plans_and_tells_what_it_found() {
 #[test]
 fn the_action_fails_where_a_guard_refuses_and_takes_allowances_by_name() {
     let forge = Forge::new(Config::default());
-    let removed: Vec<usize> = (1..=9).collect();
+    let removed: Vec<usize> = (1..=20).collect();
     let desk = folder(&forge, &removed);
     let state = ("state", "my state.jsonl");
     let used = uses(&forge, &desk, &[state], &[]);
     assert_eq!((used.code, used.outputs["exitcode"].as_str()), (Some(4), "4"), "{}", used.said);
-    let used = uses(&forge, &desk, &[state, ("allow", "--allow-drops 9\n")], &[]);
+    let used = uses(&forge, &desk, &[state, ("allow", "--allow-drops 20\n")], &[]);
     assert_eq!(used.code, Some(0), "{}", used.said);
     let used = uses(&forge, &desk, &[state, ("allow", "--auto-approve")], &[]);
     assert!(used.code == Some(1) && used.said.contains("begin with --allow-"), "{}", used.said);

@@ -15,7 +15,7 @@ use crate::job::{self, Cancel, Job};
 use crate::workflow::{Context, Soundness, holds, root, yaml};
 
 /// How many subscriptions there are at the start.
-pub const TRACKED: usize = 12;
+pub const TRACKED: usize = 30;
 
 /// Git in a folder, as a person.
 pub fn git(folder: &Path, args: &[&str]) -> String {
