@@ -12,7 +12,7 @@ use larksub::sandbox::{Api, Call, Config, Subscribed};
 use serde_json::{Value, json};
 
 use crate::job::{self, Cancel, Job};
-use crate::workflow::{Context, Soundness, holds, root, yaml};
+use crate::workflow::{Context, Soundness, holds, loud, root, yaml};
 
 /// How many subscriptions there are at the start.
 pub const TRACKED: usize = 30;
@@ -52,8 +52,14 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// A repository whose main declares what its ledger tracks.
-    pub fn new(platform: Config) -> Self {
+    /// A repository whose main declares what its ledger tracks; none where the tools of the pipelines are missing.
+    pub fn new(platform: Config) -> Option<Self> {
+        for tool in ["bash", "git", "jq"] {
+            if Command::new(tool).arg("--version").output().is_err() {
+                loud(&format!("there is no {tool} (.ci/run installs jq): no pipeline is run"));
+                return None;
+            }
+        }
         let subscribed = (1..=TRACKED).map(|number| code(number).parse::<Subscribed>().unwrap()).collect();
         let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let platform = start(Config { subscribed, ..platform }, loopback).unwrap();
@@ -90,7 +96,7 @@ impl Forge {
         git(&desk, &["add", "larksub.state.jsonl"]);
         git(&desk, &["commit", "--quiet", "--message", "ledger"]);
         git(&desk, &["push", "--quiet", "origin", "HEAD:refs/heads/larksub-state"]);
-        forge
+        Some(forge)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -316,7 +322,7 @@ fn install(path: &Path) {
     let missing = [("plan", "--base"), ("apply", "--report")].map(|(command, option)| {
         let is_missing = !help(command).contains(option);
         if is_missing {
-            eprintln!("WARNING: this larksub has no `{command} {option}`: it is left out of the pipelines");
+            loud(&format!("this larksub has no `{command} {option}`: it is left out of the pipelines"));
         }
         is_missing
     });

