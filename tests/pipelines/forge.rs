@@ -1,6 +1,6 @@
 //! A repository with a manifest and a ledger on a branch of its own, the service around it, and a platform.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -47,6 +47,8 @@ pub struct Forge {
     folders: Cell<usize>,
     runs: Cell<usize>,
     pulls: Cell<u64>,
+    /// What somebody wrote for MANIFEST, where it is another place than the files'.
+    pub manifest_at: RefCell<Option<String>>,
     /// Whether `apply --report` is there; see [`install`].
     pub has_apply_report: bool,
 }
@@ -69,6 +71,7 @@ impl Forge {
             folders: Cell::new(0),
             runs: Cell::new(100),
             pulls: Cell::new(0),
+            manifest_at: RefCell::default(),
             has_apply_report: help("apply").contains("--report"),
         };
         let bin = forge.path("bin");

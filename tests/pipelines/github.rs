@@ -226,6 +226,50 @@ fn a_manifest_that_is_no_plain_file_is_refused_by_both_jobs() {
 }
 
 #[test]
+fn a_folder_of_manifests_is_planned_and_no_name_hides_another_file() {
+    let Some(forge) = Forge::new(Config::default()) else { return };
+    forge.manifest_at.replace(Some("approvals/".into()));
+    let moved = forge.open(|desk| {
+        fs::create_dir(desk.join("approvals")).unwrap();
+        fs::rename(desk.join("larksub.toml"), desk.join("approvals/hr.toml")).unwrap();
+        fs::write(desk.join("approvals/README.md"), "not a manifest\n").unwrap();
+        symlink("/etc", desk.join("approvals/.hidden.toml")).unwrap();
+    });
+    // There is no manifest on main yet, so that there is nothing to compare with.
+    forge.plan(moved).ends(Success);
+    forge.comment(moved).ends(Success);
+    assert!(forge.comments(moved)[0].contains("Nothing to drop"), "{:?}", forge.comments(moved));
+    forge.merge(moved);
+
+    let pull = forge.open(|desk| fs::write(desk.join("approvals/hr.toml"), forge.manifest(&[3])).unwrap());
+    forge.plan(pull).ends(Success);
+    forge.comment(pull).ends(Success);
+    assert!(forge.comments(pull)[0].contains(&code(3)), "{:?}", forge.comments(pull));
+    forge.merge(pull);
+    forge.begin().approve().ends(Success);
+    assert_eq!(forge.calls(), [code(3)]);
+
+    // A second file that a careless reader would write over the first one, or find outside of the tree.
+    let hostile: [&str; 3] = ["approvals/x\thr.toml", "approvals/\nhr.toml", "approvals/h r.toml"];
+    for name in hostile {
+        let pull = forge.open(|desk| {
+            fs::write(desk.join("approvals/hr.toml"), forge.manifest(&[3, 4])).unwrap();
+            fs::write(desk.join(name), forge.manifest(&[3])).unwrap();
+        });
+        forge.plan(pull).ends(Failure).says(["The name of a manifest"]).skips("Plan");
+        forge.comment(pull).ends(Failure).says(["The name of a manifest"]);
+    }
+    let pull = forge.open(|desk| symlink("hr.toml", desk.join("approvals/it.toml")).unwrap());
+    forge.comment(pull).ends(Failure).says(["a link, a folder or a submodule"]);
+    let pull = forge.open(|desk| {
+        fs::rename(desk.join("approvals"), desk.join("elsewhere")).unwrap();
+        symlink("elsewhere", desk.join("approvals")).unwrap();
+    });
+    forge.plan(pull).ends(Failure).says(["There is no manifest"]).skips("Plan");
+    forge.comment(pull).ends(Failure).says(["There is no manifest"]);
+}
+
+#[test]
 fn a_plan_that_a_guard_refuses_fails_both_jobs_and_is_shown() {
     let Some(forge) = Forge::new(Config::default()) else { return };
     let all: Vec<usize> = (1..=TRACKED).collect();

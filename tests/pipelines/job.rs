@@ -130,6 +130,9 @@ pub fn run(
                 command.env("GITHUB_OUTPUT", &output).env("GITHUB_STEP_SUMMARY", &summary);
                 command.env("GITHUB_WORKSPACE", &workspace).env("RUNNER_TEMP", &temp);
                 command.envs(context.iter().filter(|(name, _)| name.starts_with("GITHUB_")));
+                if let Some(manifest) = &*forge.manifest_at.borrow() {
+                    command.env("MANIFEST", manifest);
+                }
                 let title = step["name"].as_str().expect("a step that runs has a name");
                 let cancel = cancel.filter(|(at, _)| *at == title).map(|(_, cancel)| cancel);
                 let (run, was_cancelled) =
