@@ -122,7 +122,8 @@ pub async fn run<P: Platform>(
     events: &UnboundedSender<Event>,
     stop: Stop,
 ) -> Report {
-    let mut report = Report { unsettled: work.unsettled, ..Report::empty() };
+    let mut report =
+        Report { unsettled: work.unsettled, overrides: work.overrides.clone(), ..Report::empty() };
     let halt = Halt::new(stop);
     let refused = tokio::select! {
         refused = authorize(&work.lanes, client) => refused,

@@ -190,6 +190,7 @@ pub struct ImportArgs {
   larksub plan --out plan.json --detailed-exitcode
   larksub plan --format diff
   larksub plan --out plan.json --report markdown=plan.md --report gitlab=tfplan.json
+  larksub plan --base main.json              beside what `plan --out main.json` saved on main
   larksub plan --allow-drops 12              a reviewed exception to max_drops and max_drop_percent
 
 Neither network nor credential is needed, and nothing is written but --out and --report. A
@@ -198,6 +199,9 @@ pub struct PlanArgs {
     /// Save the plan, for `apply PLAN`
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Tell what a saved plan of the main branch holds already from what this change adds
+    #[arg(long, value_name = "FILE")]
+    pub base: Option<PathBuf>,
     /// The form it is printed in
     #[arg(long, value_name = "F", default_value = "text")]
     pub format: PlanFormat,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::error::Exit;
-use crate::state::{How, OutcomeKind, Record};
+use crate::state::{How, OutcomeKind, Override, Record};
 use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 
 /// One thing that happened in a run. What it tells is durable already.
@@ -105,6 +105,8 @@ pub enum Signal {
 pub struct Report {
     /// Identifies it in the ledger; none where nothing was recorded.
     pub run: Option<Uuid>,
+    /// What was allowed by name.
+    pub overrides: Vec<Override>,
     /// How it ended.
     pub how: How,
     /// What was settled, in the order in which it became durable.
@@ -142,6 +144,7 @@ impl Report {
     pub fn empty() -> Self {
         Self {
             run: None,
+            overrides: Vec::new(),
             how: How::Done,
             settled: Vec::new(),
             forgotten: 0,

@@ -93,6 +93,11 @@ pub fn is_ci_command(rest: &str) -> bool {
         .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).starts_with('['))
 }
 
+/// Whether there is nothing to see in a text: it is empty, or only white space and unseen characters.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_unseen(c))
+}
+
 /// Whether a character would be unseen or would change how its neighbours are seen.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()

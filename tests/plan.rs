@@ -67,7 +67,7 @@ impl Case {
     }
 
     fn markdown(&self) -> String {
-        let comment = Comment { key: None, saved: Some("plan.json"), max_chars: MOST_CHARS };
+        let comment = Comment { key: None, saved: Some("plan.json"), stale: None, max_chars: MOST_CHARS };
         render::markdown::text(&self.plan, &comment)
     }
 
@@ -76,7 +76,7 @@ impl Case {
             path: "larksub.toml".into(),
             bytes: fs::read(self.path.join("larksub.toml")).unwrap(),
         }];
-        render::github::text(&self.plan, &|app, key| position(&self.manifest, &sources, app, key))
+        render::github::text(&self.plan, None, &|about| position(&self.manifest, &sources, about))
     }
 
     fn diff(&self, paint: Paint) -> String {

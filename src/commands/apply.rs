@@ -19,7 +19,7 @@ use crate::error::{Exit, Failure};
 use crate::feishu::{self, Client, Http};
 use crate::manifest::Manifest;
 use crate::pace::Rate;
-use crate::plan::review::{Agreement, agreement, check_place};
+use crate::plan::review::{Agreement, agreement, check_place, check_words};
 use crate::plan::{Plan, Update};
 use crate::render;
 use crate::report::{Report, Signal};
@@ -46,6 +46,9 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     let agreed = digest.map_or(Agreement::Same, |digest| agreement(digest, &plan, &manifest, &reading.state));
     if agreed == Agreement::Different {
         return Err(different(context, args, reviewed.as_ref(), &plan, &reading));
+    }
+    if let (Some(reviewed), Agreement::Same) = (&reviewed, agreed) {
+        check_words(reviewed, &plan)?;
     }
     if plan.refused {
         show_plan(context, args, &plan, &reading)?;

@@ -6,29 +6,63 @@ use std::path::{Path, PathBuf};
 use super::env;
 use crate::cli::CommentArgs;
 use crate::error::{Exit, Failure};
-use crate::manifest::{Manifest, Source, Span};
-use crate::plan::Plan;
+use crate::manifest::{Manifest, Policy, Source, Span};
+use crate::plan::{Guard, Plan, Rule, Stale};
 use crate::render;
-use crate::render::github::Position;
+use crate::render::github::{About, Position};
 use crate::render::markdown::Comment;
 use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 use crate::text::shown;
 
 /// A plan as a comment; `saved` is where it is, if it is saved.
-pub fn markdown(plan: &Plan, args: &CommentArgs, saved: Option<&Path>) -> String {
+pub fn markdown(plan: &Plan, args: &CommentArgs, saved: Option<&Path>, stale: Option<&Stale>) -> String {
     let CommentArgs { max_chars, comment_key } = args;
     let saved = saved.map(|path| path.display().to_string());
-    let comment = Comment { key: comment_key.as_deref(), saved: saved.as_deref(), max_chars: *max_chars };
+    let (key, saved) = (comment_key.as_deref(), saved.as_deref());
+    let comment = Comment { key, saved, stale, max_chars: *max_chars };
     render::markdown::text(plan, &comment)
 }
 
+/// Where a manifest speaks of what an annotation is about: a limit's line, a subscription's entry, an app's section.
+pub fn position(manifest: &Manifest, sources: &[Source], about: About<'_>) -> Option<Position> {
+    let span = match about {
+        About::Subscription(key) => of_app(manifest, &key.app, Some(key)),
+        About::Guard(guard) => of_guard(manifest, guard),
+    };
+    let Span { source, bytes } = span?;
+    let source = sources.get(*source)?;
+    let before = source.bytes.get(..bytes.start)?;
+    let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+    Some(Position { file: from_root(&source.path), line })
+}
+
+/// The line of a limit or a demand, else the section that would hold it; of the other guards what they speak of.
+fn of_guard<'a>(manifest: &'a Manifest, guard: &Guard) -> Option<&'a Span> {
+    let general = &manifest.policy;
+    let app = guard.app.as_ref().and_then(|label| manifest.apps.get(label));
+    let section = || app.map(|app| &app.span);
+    let rule = |of: fn(&Policy) -> Option<&Span>| app.and_then(|app| of(&app.policy)).or_else(|| of(general));
+    match guard.rule {
+        // Of this one both hold, each measured on its own.
+        Rule::MaxDrops => {
+            let policy = app.map_or(general, |app| &app.policy);
+            policy.max_drops.as_ref().map(|limit| &limit.span).or(policy.span.as_ref()).or_else(section)
+        }
+        Rule::MaxDropPercent => rule(|policy| policy.max_drop_percent.as_ref().map(|limit| &limit.span))
+            .or_else(|| rule(|policy| policy.span.as_ref()))
+            .or_else(section),
+        Rule::Reason => {
+            rule(|policy| policy.require_reason.as_ref().map(|demand| &demand.span)).or_else(section)
+        }
+        Rule::WrongApp | Rule::NoSection | Rule::LetterCase | Rule::Protected | Rule::Handover => {
+            let key: Option<SubscriptionKey> = guard.key.as_deref().and_then(|key| key.parse().ok());
+            of_app(manifest, guard.app.as_ref()?, key.as_ref())
+        }
+    }
+}
+
 /// Where a manifest speaks of an app, or of a subscription that goes: its `removed` entry, else the section.
-pub fn position(
-    manifest: &Manifest,
-    sources: &[Source],
-    app: &AppLabel,
-    key: Option<&SubscriptionKey>,
-) -> Option<Position> {
+fn of_app<'a>(manifest: &'a Manifest, app: &AppLabel, key: Option<&SubscriptionKey>) -> Option<&'a Span> {
     let section = manifest.apps.get(app)?;
     let is_it = |tenant_key: Option<&TenantKey>, code: &ApprovalCode| {
         key.is_some_and(|key| key.tenant_key.as_ref() == tenant_key && key.approval_code == *code)
@@ -36,12 +70,8 @@ pub fn position(
     let removed = section.removed.iter().find(|it| is_it(it.tenant_key.as_ref(), &it.approval_code));
     let declared =
         || section.subscriptions.iter().find(|it| is_it(it.tenant_key.as_ref(), &it.approval_code));
-    let span = removed.map(|it| &it.span).or_else(|| declared().map(|it| &it.span)).unwrap_or(&section.span);
-    let Span { source, bytes } = span;
-    let source = sources.get(*source)?;
-    let before = source.bytes.get(..bytes.start)?;
-    let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-    Some(Position { file: from_root(&source.path), line })
+    let entry = removed.map(|it| &it.span).or_else(|| declared().map(|it| &it.span));
+    Some(entry.unwrap_or(&section.span))
 }
 
 /// A path as GitHub names files: from the repository's root, which the job's environment tells.

@@ -5,12 +5,14 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::show::read_plan;
 use super::{Context, forms, write_file};
 use crate::cli::{PlanArgs, PlanFormat, Report};
 use crate::error::{Exit, Failure};
 use crate::manifest::{Manifest, Source};
 use crate::pace;
-use crate::plan::{self, Plan, merge, saved};
+use crate::plan::review::{Misplaced, check_history};
+use crate::plan::{self, Plan, base, merge, saved};
 use crate::render::{self, Layout, Paint};
 use crate::state::{Override, Reading};
 use crate::text::shown;
@@ -24,15 +26,18 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     let (manifest, sources) = manifest?;
     let reading = context.state(state)?;
     refuse_inputs(context, &sources, args)?;
-    let plan = compute(&manifest, &reading, &args.allow.overrides());
+    let mut plan = compute(&manifest, &reading, &args.allow.overrides());
+    if let Some(path) = &args.base {
+        base::compare(&mut plan, &read_base(path, &reading)?, &manifest, &reading.state);
+    }
     let form = |format, layout: Layout| match format {
         PlanFormat::Text => Ok(text(context, &plan, &reading, layout)),
         PlanFormat::Diff => Ok(diff(context, &manifest, &reading, layout.paint)),
         PlanFormat::Json => document(&plan),
-        PlanFormat::Markdown => Ok(forms::markdown(&plan, &args.comment, args.out.as_deref())),
+        PlanFormat::Markdown => Ok(forms::markdown(&plan, &args.comment, args.out.as_deref(), None)),
         PlanFormat::Gitlab => Ok(render::gitlab::text(&plan)),
         PlanFormat::Github => {
-            Ok(render::github::text(&plan, &|app, key| forms::position(&manifest, &sources, app, key)))
+            Ok(render::github::text(&plan, None, &|about| forms::position(&manifest, &sources, about)))
         }
     };
     if let Some(path) = &args.out {
@@ -58,6 +63,29 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<Exit, Failure> {
     // The process ends now; giving back a million texts one by one would only take its time.
     std::mem::forget((manifest, sources, reading, plan));
     Ok(exit)
+}
+
+/// The plan of the branch that this one will be merged into, if it was made from this ledger's history.
+fn read_base(path: &Path, reading: &Reading) -> Result<Plan, Failure> {
+    let (plan, _) = read_plan(path)?;
+    let place = format!("--base {}", shown(&path.display().to_string()));
+    let refused = |what: String| Failure::new(Exit::Refused, format!("{place}: {what}"));
+    check_history(&plan.facts, &reading.state, &reading.lines).map_err(|error| match error {
+        Misplaced::Lineage { plan, state } => refused(format!(
+            "the base's plan was made from another state (its lineage is {plan}, this one's is {state})"
+        ))
+        .hint("plan main with the same state as this change: `larksub plan --out main.json` there"),
+        Misplaced::Older { serial, plan } => refused(format!(
+            "the state here is older than the base's plan: it ends at line {serial}, and that plan was made from line {plan}"
+        ))
+        .hint("bring main's newest ledger into this branch (merge or rebase), then plan again"),
+        Misplaced::OtherHistory(line) => refused(format!(
+            "the base's plan was made from a line that this state does not contain: its line {line} is another one"
+        ))
+        .hint("two copies of one ledger were written to: use main's in both places, and plan main again"),
+        Misplaced::App { .. } | Misplaced::Told(_) => Failure::from(error),
+    })?;
+    Ok(plan)
 }
 
 /// The plan with its estimated time.
@@ -95,6 +123,7 @@ fn document(plan: &Plan) -> Result<String, Failure> {
 fn refuse_inputs(context: &Context, sources: &[Source], args: &PlanArgs) -> Result<(), Failure> {
     let file = |path: &Path| fs::metadata(path).ok().filter(Metadata::is_file).map(|it| (it.dev(), it.ino()));
     let inputs = std::iter::once((context.workspace.state.clone(), "the state"))
+        .chain(args.base.iter().map(|path| (path.clone(), "the base's plan")))
         .chain(sources.iter().map(|source| (PathBuf::from(&source.path), "the manifest")));
     let mut taken: Vec<(PathBuf, &str)> = inputs.collect();
     let outs = args.out.iter().map(|path| ("--out", path));

@@ -5,9 +5,9 @@ use std::path::Path;
 use super::{Context, forms};
 use crate::cli::{ShowArgs, ShowFormat};
 use crate::error::{Exit, Failure};
-use crate::plan::{Plan, saved};
+use crate::plan::{Plan, saved, stale::stale};
 use crate::render;
-use crate::state::{Contains, ledger::read_file};
+use crate::state::ledger::read_file;
 use crate::text::shown;
 
 /// Runs the command.
@@ -43,26 +43,21 @@ pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
 fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Failure> {
     let (plan, text) = read_plan(path)?;
     // The plan stands for itself; a state that happens to be here only tells whether it is stale.
-    if let Ok(reading) = read_file(&context.workspace.state) {
-        let crc = u32::from_str_radix(&plan.facts.tail_crc, 16).unwrap_or_default();
-        let is_here = plan.facts.lineage == reading.state.lineage;
-        let moved = reading.state.serial != plan.facts.serial;
-        if is_here && (moved || reading.lines.contains(plan.facts.serial, crc) != Contains::Yes) {
-            context.note(&format!(
-                "warning: stale: the plan was made from line {}, and the state has line {} now; `apply` decides by the digest",
-                plan.facts.serial, reading.state.serial
-            ));
-        }
+    let reading = read_file(&context.workspace.state).ok();
+    let stale = reading.and_then(|reading| stale(&plan, &reading.state, &reading.lines));
+    let stale = stale.as_ref();
+    if let Some(stale) = stale {
+        context.note(&format!("warning: {}", render::stale::sentence(stale)));
     }
     match args.format {
         ShowFormat::Json => context.print(&text),
         ShowFormat::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
-        ShowFormat::Markdown => context.print(&forms::markdown(&plan, &args.comment, Some(path))),
+        ShowFormat::Markdown => context.print(&forms::markdown(&plan, &args.comment, Some(path), stale)),
         ShowFormat::Gitlab => context.print(&render::gitlab::text(&plan)),
         ShowFormat::Github => {
             forms::add_outputs(&plan)?;
             // A saved plan does not know where the manifest says what.
-            context.print(&render::github::text(&plan, &|_, _| None))
+            context.print(&render::github::text(&plan, stale, &|_| None))
         }
     }
 }

@@ -78,6 +78,9 @@ impl From<NotAPlan> for Failure {
             NotAPlan::Newer(_) => {
                 Self::new(Exit::Error, title).hint("update larksub, or plan again with this one")
             }
+            NotAPlan::Untrue(_) => Self::new(Exit::Refused, title)
+                .hint("its checksum matches, so somebody made that anew: nothing in it can be believed")
+                .hint("plan again, and have that reviewed; find out who can write to where plans are kept"),
             NotAPlan::Changed => Self::new(Exit::Refused, title).hint(
                 "what was reviewed is what was saved, byte for byte: plan again, and have that reviewed",
             ),
@@ -89,6 +92,9 @@ impl From<Misplaced> for Failure {
     fn from(error: Misplaced) -> Self {
         let failure = Self::new(Exit::Refused, error.to_string());
         match error {
+            Misplaced::Told(_) => failure
+                .hint("the file was not written by `larksub plan`, although its checksum matches: who can write to where plans are kept?")
+                .hint("plan again, and have that reviewed"),
             Misplaced::Lineage { .. } => failure.hint("name the state that it was made from with --state, or plan again"),
             Misplaced::App { .. } => failure.hint("apply it where it was made, or plan again here and have that reviewed"),
             Misplaced::Older { .. } => failure

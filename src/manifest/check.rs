@@ -5,14 +5,16 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use super::draft::{AppDraft, Draft, Entry, Field, Says, Settings};
 use super::place::name;
+use super::policy::named;
 use super::{App, MAX_RATE_PER_MINUTE, Manifest, Policy, Problem, Removed, Span, Subscription, suggest};
 use crate::subscription::{AnyCase, AppIdentity, AppKind, AppLabel, ApprovalCode};
+use crate::text::is_blank;
 
 /// Reports what is wrong between the parts of a draft.
 pub(super) fn draft(draft: &Draft, problems: &mut Vec<Problem>) {
-    let mut policies = draft.policies.iter();
-    if let Some((first, _)) = policies.next() {
-        for (again, _) in policies {
+    let mut sections = draft.policies.iter();
+    if let Some((first, _)) = sections.next() {
+        for (again, _) in sections {
             problems.push(
                 Problem::error("`[policy]` stands in two files")
                     .at(again.clone(), "given again here")
@@ -23,6 +25,8 @@ pub(super) fn draft(draft: &Draft, problems: &mut Vec<Problem>) {
     }
     for (label, app) in &draft.apps {
         settings(draft, label, app, problems);
+        policies(label, app, problems);
+        owners(draft, label, app, problems);
         tenants(draft, label, app, problems);
         repeated(draft, label, app, problems);
     }
@@ -45,6 +49,74 @@ fn settings(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Probl
                 .at(first.span.clone(), "first given here")
                 .help("keep one of the two; the app's entries may stand in any file"),
         );
+    }
+}
+
+/// An app's limits stand beside its settings: whoever reviews that file sees them change.
+fn policies(label: &str, app: &AppDraft, problems: &mut Vec<Problem>) {
+    let shown = name(label);
+    let settings = app.settings.first().map(|settings| &settings.span);
+    let mut kept: Option<&Span> = None;
+    for (span, _) in &app.policies {
+        match (kept, settings) {
+            (Some(first), _) => problems.push(
+                Problem::error(format!("`[apps.{shown}.policy]` stands in two files"))
+                    .at(span.clone(), "given again here")
+                    .at(first.clone(), "first given here")
+                    .help("keep one of the two; a limit has to be found in one place"),
+            ),
+            (None, Some(settings)) if settings.source != span.source => problems.push(
+                Problem::error(format!("`[apps.{shown}.policy]` stands in another file than the app's settings"))
+                    .at(span.clone(), "given here")
+                    .at(settings.clone(), "the app's settings")
+                    .help("move it there: an app's limits are reviewed with its settings; entries may stand in any file"),
+            ),
+            _ => {}
+        }
+        kept = kept.or(Some(span));
+    }
+}
+
+/// Declared subscriptions whose owner is missing, or is none of those that there are.
+fn owners(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Problem>) {
+    let absent = Policy::default();
+    let general = draft.policies.first().map_or(&absent, |(_, policy)| policy);
+    let own = app.policies.first().map_or(&absent, |(_, policy)| policy);
+    let list = own.rule(general, |policy| &policy.owners);
+    let required = own.rule(general, |policy| &policy.require_owner).filter(|given| given.value);
+    let Some(demand) = list.map(|given| &given.span).or(required.map(|given| &given.span)) else { return };
+    let shown = name(label);
+    for entry in &app.entries {
+        let Says::Declared { name: _, owner, protect: _ } = &entry.says else { continue };
+        let problem = match owner {
+            Field::Wrong => continue,
+            Field::Absent if draft.is_source_broken(entry.span.source) => continue,
+            Field::Absent => Problem::error(format!("no `owner` in an entry of app `{shown}`"))
+                .at(code_span(entry), "`owner` is missing"),
+            Field::Given(text, place) => {
+                let span = Span { source: entry.span.source, bytes: place.clone() };
+                if is_blank(text) {
+                    Problem::error(format!("an `owner` in app `{shown}` is blank")).at(span, "nobody")
+                } else {
+                    let Some(list) = list.filter(|list| !list.value.contains(text)) else { continue };
+                    let meant = suggest::nearest(text, list.value.iter().map(String::as_str));
+                    let said = match meant {
+                        Some(meant) => format!("did you mean `{}`?", name(meant)),
+                        None => "nobody of that name".into(),
+                    };
+                    Problem::error(format!("`{}` is none of the owners of app `{shown}`", name(text)))
+                        .at(span, said)
+                }
+            }
+        };
+        let problem = problem.at(demand.clone(), "demanded here");
+        problems.push(match list {
+            Some(list) => problem.help(match list.value.as_slice() {
+                [only] => format!("there is one owner: `{}`", name(only)),
+                owners => format!("the owners are {}", named(owners)),
+            }),
+            None => problem.help("say who answers for it: `owner = \"…\"`"),
+        });
     }
 }
 
@@ -220,6 +292,7 @@ pub(super) fn manifest(draft: Draft, digest: String) -> Option<Manifest> {
 
 fn finished(app: AppDraft) -> Option<App> {
     let Settings { span, app_id, base_url, kind, rate_per_minute } = app.settings.into_iter().next()?;
+    let policy = app.policies.into_iter().next().map(|(_, policy)| policy).unwrap_or_default();
     let mut subscriptions = Vec::new();
     let mut removed = Vec::new();
     for Entry { span, approval_code, tenant_key, says } in app.entries {
@@ -228,6 +301,7 @@ fn finished(app: AppDraft) -> Option<App> {
         let span = Span { source: span.source, bytes: place };
         match says {
             Says::Declared { name, owner, protect } => {
+                let owner = given(owner).map(|(owner, _)| owner);
                 subscriptions.push(Subscription { tenant_key, approval_code, name, owner, protect, span });
             }
             Says::Removed { reason, forget } => {
@@ -239,6 +313,7 @@ fn finished(app: AppDraft) -> Option<App> {
         identity: AppIdentity { app_id: given(app_id)?.0, base_url: given(base_url)?.0 },
         kind: given(kind).map_or(AppKind::Custom, |(kind, _)| kind),
         rate_per_minute: given(rate_per_minute).map_or(MAX_RATE_PER_MINUTE, |(rate, _)| rate),
+        policy,
         subscriptions,
         removed,
         span,

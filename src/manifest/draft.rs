@@ -29,9 +29,10 @@ impl Draft {
                     entry.insert(more);
                 }
                 btree_map::Entry::Occupied(mut entry) => {
-                    let AppDraft { mention: _, settings, entries } = more;
+                    let AppDraft { mention: _, settings, entries, policies } = more;
                     entry.get_mut().settings.extend(settings);
                     entry.get_mut().entries.extend(entries);
+                    entry.get_mut().policies.extend(policies);
                 }
             }
         }
@@ -40,19 +41,29 @@ impl Draft {
     /// Changes every place in it.
     pub fn for_each_place(&mut self, change: impl Fn(&mut Range<usize>)) {
         let Self { policies, apps, is_broken: _ } = self;
-        for (span, _) in policies {
+        for (span, policy) in policies {
             change(&mut span.bytes);
+            policy.for_each_place(&change);
         }
-        for AppDraft { mention, settings, entries } in apps.values_mut() {
+        for AppDraft { mention, settings, entries, policies } in apps.values_mut() {
+            for (span, policy) in policies {
+                change(&mut span.bytes);
+                policy.for_each_place(&change);
+            }
             change(&mut mention.bytes);
             for Settings { span, app_id, base_url, kind, rate_per_minute } in settings {
                 change(&mut span.bytes);
                 let places = [app_id.place(), base_url.place(), kind.place(), rate_per_minute.place()];
                 places.into_iter().flatten().for_each(&change);
             }
-            for Entry { span, approval_code, tenant_key, says: _ } in entries {
+            for Entry { span, approval_code, tenant_key, says } in entries {
                 change(&mut span.bytes);
-                [approval_code.place(), tenant_key.place()].into_iter().flatten().for_each(&change);
+                let owner = match says {
+                    Says::Declared { name: _, owner, protect: _ } => owner.place(),
+                    Says::Removed { .. } => None,
+                };
+                let places = [approval_code.place(), tenant_key.place(), owner];
+                places.into_iter().flatten().for_each(&change);
             }
         }
     }
@@ -77,6 +88,8 @@ pub(super) struct AppDraft {
     pub settings: Vec<Settings>,
     /// Its entries, in the order of the texts.
     pub entries: Vec<Entry>,
+    /// Each `[apps.LABEL.policy]`, with its place.
+    pub policies: Vec<(Span, Policy)>,
 }
 
 /// The settings of one app in one source.
@@ -111,7 +124,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Says {
     /// It should live.
-    Declared { name: Option<String>, owner: Option<String>, protect: bool },
+    Declared { name: Option<String>, owner: Field<String>, protect: bool },
     /// It goes.
     Removed { reason: Option<String>, forget: bool },
 }

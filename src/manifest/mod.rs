@@ -9,6 +9,7 @@ mod outline;
 mod parse;
 mod pieces;
 pub(crate) mod place;
+mod policy;
 pub mod problem;
 mod repeated;
 pub(crate) mod secret;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 pub use parse::parse;
+pub use policy::{Given, MAX_DROP_PERCENT, Policy};
 pub use problem::{Annotation, Problem, Problems, Severity};
 
 use crate::subscription::{AppIdentity, AppKind, AppLabel, ApprovalCode, TenantKey};
@@ -53,27 +55,12 @@ pub struct Span {
 /// A manifest in which every rule of the format holds.
 #[derive(Debug, Clone)]
 pub struct Manifest {
-    /// The limits that guards measure against.
+    /// The limits and demands of all apps.
     pub policy: Policy,
     /// The apps by label.
     pub apps: BTreeMap<AppLabel, App>,
     /// SHA-256 of what it was read from, `sha256:…`; equal for equal texts, whatever their paths.
     pub digest: String,
-}
-
-/// The limits of `[policy]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// The most drops in one plan; no limit where absent.
-    pub max_drops: Option<u64>,
-    /// The most drops in one app, as a percentage of its tracked subscriptions.
-    pub max_drop_percent: u64,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { max_drops: None, max_drop_percent: 30 }
-    }
 }
 
 /// One `[apps.LABEL]` section with its entries, in the order of the texts.
@@ -85,6 +72,8 @@ pub struct App {
     pub kind: AppKind,
     /// Calls per minute and tenant, 1 to [`MAX_RATE_PER_MINUTE`].
     pub rate_per_minute: u32,
+    /// Limits and demands of its own, which go before those of all apps.
+    pub policy: Policy,
     /// What should live.
     pub subscriptions: Vec<Subscription>,
     /// What goes, and why.

@@ -154,6 +154,7 @@ fn section(header: &str) -> Option<Section> {
         return (is_bare(label) && matches!(kind, "subscriptions" | "removed")).then_some(Section::Entry);
     }
     let app = header.strip_prefix("[apps.").and_then(|rest| rest.strip_suffix(']'));
+    let app = app.map(|app| app.strip_suffix(".policy").unwrap_or(app));
     (header == "[policy]" || app.is_some_and(is_bare)).then_some(Section::Settings)
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Place<'a> {
     Root,
     /// `[policy]`
     Policy,
+    /// `[apps.LABEL.policy]`
+    AppPolicy(&'a str),
     /// `[apps]`
     Apps,
     /// `[apps.LABEL]`
@@ -22,8 +24,9 @@ pub(crate) enum Place<'a> {
     Removed(&'a str),
 }
 
-const POLICY: &[&str] = &["max_drops", "max_drop_percent"];
-const APP: &[&str] = &["app_id", "brand", "base_url", "kind", "rate_per_minute", "subscriptions", "removed"];
+const POLICY: &[&str] = &["max_drops", "max_drop_percent", "require_reason", "require_owner", "owners"];
+const APP: &[&str] =
+    &["app_id", "brand", "base_url", "kind", "rate_per_minute", "policy", "subscriptions", "removed"];
 const SUBSCRIPTION: &[&str] = &["approval_code", "tenant_key", "name", "owner", "protect"];
 const REMOVED: &[&str] = &["approval_code", "tenant_key", "reason", "forget"];
 
@@ -32,7 +35,7 @@ impl<'a> Place<'a> {
     pub fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Root => &["policy", "apps"],
-            Self::Policy => POLICY,
+            Self::Policy | Self::AppPolicy(_) => POLICY,
             Self::Apps => &[],
             Self::App(_) => APP,
             Self::Subscription(_) => SUBSCRIPTION,
@@ -52,7 +55,9 @@ impl<'a> Place<'a> {
     pub fn app(self) -> Option<&'a str> {
         match self {
             Self::Root | Self::Policy | Self::Apps => None,
-            Self::App(label) | Self::Subscription(label) | Self::Removed(label) => Some(label),
+            Self::AppPolicy(label) | Self::App(label) | Self::Subscription(label) | Self::Removed(label) => {
+                Some(label)
+            }
         }
     }
 
@@ -75,6 +80,7 @@ impl fmt::Display for Place<'_> {
         match self {
             Self::Root => f.write_str("the top of a manifest"),
             Self::Policy => f.write_str("`[policy]`"),
+            Self::AppPolicy(label) => write!(f, "`[apps.{}.policy]`", name(label)),
             Self::Apps => f.write_str("`[apps]`"),
             Self::App(label) => write!(f, "`[apps.{}]`", name(label)),
             Self::Subscription(label) => write!(f, "`[[apps.{}.subscriptions]]`", name(label)),

@@ -67,7 +67,8 @@ fn app<'m>(manifest: &'m Manifest, label: &str) -> &'m App {
 #[test]
 fn a_custom_app_reads_as_it_is_written() {
     let manifest = read(&[CUSTOM]);
-    assert_eq!(manifest.policy, Policy { max_drops: Some(50), max_drop_percent: 30 });
+    assert_eq!(manifest.policy.max_drops.as_ref().map(|limit| limit.value), Some(50));
+    assert_eq!(manifest.policy.max_drop_percent, None);
     let hr = app(&manifest, "hr");
     assert_eq!(hr.identity.to_string(), "cli_9dbb2dd6f5e0d104 at https://open.feishu.cn");
     assert_eq!((hr.kind, hr.rate_per_minute), (AppKind::Custom, 100));
@@ -394,6 +395,10 @@ const FRAGMENTS: &[&str] = &[
     "[[apps.hr.removed]]\napproval_code = \"B-2\"\n[[apps.hr.removed]]\napproval_code = \"B-3\"\n",
     "[[apps.it.subscriptions]]\napproval_code = \"A-1\"\n[[apps.it.subscriptions]]\napproval_code = \"C-1\"\n",
     "[[apps.it.subscriptions]]\napproval_code = \"C-2\"\nowner = \"ä\"\n[apps.it.subscriptions.x]\n",
+    "[policy]\nrequire_owner = true\nmax_drops = 3\n",
+    "[apps.hr.policy]\nmax_drops = 1\nowners = [\"ä\", \"b\"]\n",
+    "[[apps.hr.subscriptions]]\napproval_code = \"D-1\"\nowner = \"b\"\n[[apps.hr.subscriptions]]\napproval_code = \"D-2\"\nowner = \"c\"\n",
+    "[apps.it.policy]\nrequire_reason = true\n",
     "[[apps.it.subscriptions]]\napproval_code = \"C-3\"\n[[apps.it.subscriptions]]\ntypo = 1\n",
     "\n",
 ];
@@ -420,7 +425,10 @@ proptest! {
 #[test]
 fn manifests_as_people_write_them_are_read_in_pieces() {
     let entries = "[[apps.hr.subscriptions]]\napproval_code = \"C-1\"\n# next\n[[apps.hr.subscriptions]]\napproval_code = \"C-2\"\nname = \"x\"\n";
-    for texts in [[CUSTOM, entries], [entries, CUSTOM], [CUSTOM, STORE], [STORE, STORE_ENTRIES]] {
+    let limited = "[apps.it]\napp_id = \"cli_7\"\nbrand = \"lark\"\n[[apps.it.subscriptions]]\napproval_code = \"C-1\"\nowner = \"a\"\n[[apps.it.subscriptions]]\napproval_code = \"C-2\"\nowner = \"b\"\n[apps.it.policy]\nmax_drops = 3\nowners = [\"a\", \"b\"]\n";
+    for texts in
+        [[CUSTOM, entries], [entries, CUSTOM], [CUSTOM, STORE], [STORE, STORE_ENTRIES], [CUSTOM, limited]]
+    {
         let sources = sources(&texts);
         let whole = parse::in_whole(&sources);
         for threads in 1..4 {
@@ -438,6 +446,9 @@ fn what_collides_in_the_whole_is_not_read_in_pieces() {
         format!("{settings}subscriptions = []\n{entries}"),
         format!("{entries}{settings}subscriptions = []\n"),
         format!("{settings}{entries}{settings}"),
+        format!("{settings}policy = {{ max_drops = 1 }}\n{entries}[apps.hr.policy]\nmax_drops = 2\n"),
+        format!("{settings}[apps.hr.policy]\nmax_drops = 1\n{entries}[apps.hr.policy]\nmax_drops = 2\n"),
+        format!("{settings}{entries}[apps.hr.policy]\nrequire_owner = true\n"),
     ] {
         let sources = sources(&[&text]);
         assert!(parse::in_whole(&sources).is_err(), "{text}");

@@ -12,7 +12,7 @@ use super::value::{
     Context, Expected, Key, Value, base_url, boolean, brand, free_text, help_for_app_id, help_for_code,
     help_for_tenant, identifier, kind, number, wrong_type,
 };
-use super::{MAX_RATE_PER_MINUTE, Policy, Problem};
+use super::{MAX_RATE_PER_MINUTE, Problem, policy};
 use crate::subscription::AppLabel;
 
 /// Reads one source into the draft. Returns whether it says anything at all.
@@ -23,8 +23,8 @@ pub(super) fn source(cx: &mut Context, root: &DeTable, draft: &mut Draft) -> boo
             "policy" => {
                 says_something = true;
                 if let Some(table) = section(cx, key, value, Place::Policy) {
-                    let policy = policy(cx, table);
-                    draft.policies.push((cx.span(value.span()), policy));
+                    let span = cx.span(value.span());
+                    draft.policies.push((span.clone(), policy::read(cx, Place::Policy, table, span)));
                 }
             }
             "apps" => {
@@ -55,29 +55,6 @@ fn section<'v, 'i>(
         wrong_type(cx, key.get_ref(), value, Expected::Section(place));
     }
     table
-}
-
-fn policy(cx: &mut Context, table: &DeTable) -> Policy {
-    let mut policy = Policy::default();
-    for (key, value) in table {
-        match key.get_ref().as_ref() {
-            "max_drops" => {
-                let why =
-                    "it is the most subscriptions that one plan may drop; leave it out for no such limit";
-                policy.max_drops = number(cx, key, value, 0..=i64::MAX as u64, why);
-            }
-            "max_drop_percent" => {
-                let why = "it is a percentage of the subscriptions that are tracked in an app";
-                if let Some(percent) = number(cx, key, value, 0..=100, why) {
-                    policy.max_drop_percent = percent;
-                }
-            }
-            _ => {
-                unknown(cx, Place::Policy, key, value);
-            }
-        }
-    }
-    policy
 }
 
 fn apps(cx: &mut Context, table: &DeTable, apps: &mut BTreeMap<String, AppDraft>) {
@@ -111,6 +88,7 @@ fn apps(cx: &mut Context, table: &DeTable, apps: &mut BTreeMap<String, AppDraft>
             mention,
             settings: Vec::new(),
             entries: Vec::new(),
+            policies: Vec::new(),
         });
         app(cx, label, table, value.span(), draft);
     }
@@ -161,6 +139,15 @@ fn app(cx: &mut Context, label: &str, table: &DeTable, place: Range<usize>, draf
             "rate_per_minute" => {
                 settings.rate_per_minute = Field::read(rate(cx, key, value));
                 true
+            }
+            "policy" => {
+                if let Some(table) = section(cx, key, value, Place::AppPolicy(label)) {
+                    let span = cx.span(value.span());
+                    draft
+                        .policies
+                        .push((span.clone(), policy::read(cx, Place::AppPolicy(label), table, span)));
+                }
+                false
             }
             "subscriptions" => {
                 entries(cx, Place::Subscription(label), key, value, &mut draft.entries);
@@ -252,7 +239,7 @@ fn entries(cx: &mut Context, place: Place, key: &Key, value: &Value, found: &mut
 fn entry(cx: &mut Context, place: Place, table: &DeTable, at: Range<usize>) -> Entry {
     let mut approval_code = Field::Absent;
     let mut tenant_key = Field::Absent;
-    let (mut name, mut owner, mut reason) = (None, None, None);
+    let (mut name, mut owner, mut reason) = (None, Field::Absent, None);
     let (mut protect, mut forget) = (false, false);
     let is_removed = matches!(place, Place::Removed(_));
     for (key, value) in table {
@@ -260,13 +247,16 @@ fn entry(cx: &mut Context, place: Place, table: &DeTable, at: Range<usize>) -> E
             "approval_code" => approval_code = Field::read(identifier(cx, key, value, help_for_code)),
             "tenant_key" => tenant_key = Field::read(identifier(cx, key, value, help_for_tenant)),
             "name" if !is_removed => name = free_text(cx, key, value),
-            "owner" if !is_removed => owner = free_text(cx, key, value),
+            "owner" if !is_removed => {
+                owner = Field::read(free_text(cx, key, value).map(|text| (text, value.span())));
+            }
             "protect" if !is_removed => protect = boolean(cx, key, value),
             "reason" if is_removed => reason = free_text(cx, key, value),
             "forget" if is_removed => forget = boolean(cx, key, value),
             _ => match unknown(cx, place, key, value) {
                 Some("approval_code") => approval_code = Field::Wrong,
                 Some("tenant_key") => tenant_key = Field::Wrong,
+                Some("owner") => owner = Field::Wrong,
                 _ => {}
             },
         }
@@ -287,7 +277,7 @@ fn entry(cx: &mut Context, place: Place, table: &DeTable, at: Range<usize>) -> E
 }
 
 /// Reports a key that has no place here, and gives the key that it was probably meant to be.
-fn unknown(cx: &mut Context, place: Place, key: &Key, value: &Value) -> Option<&'static str> {
+pub(super) fn unknown(cx: &mut Context, place: Place, key: &Key, value: &Value) -> Option<&'static str> {
     let word = key.get_ref().as_ref();
     if secret::is_secret(word) {
         report_secret(cx, place, key, value);

@@ -43,6 +43,7 @@ impl Context<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Expected<'a> {
     Text,
+    Texts,
     Boolean,
     Number,
     /// The section of that name.
@@ -57,6 +58,7 @@ pub(super) fn wrong_type(cx: &mut Context, key: &str, value: &Value, expected: E
     let key = name(key);
     let (what, label) = match expected {
         Expected::Text => ("a string", "expected text in quotes".to_string()),
+        Expected::Texts => ("an array of strings", "expected a list of texts".to_string()),
         Expected::Boolean => ("a boolean", "expected `true` or `false`".to_string()),
         Expected::Number => ("a whole number", "expected a whole number".to_string()),
         Expected::Section(_) => ("a table", "expected a table".to_string()),
@@ -67,6 +69,8 @@ pub(super) fn wrong_type(cx: &mut Context, key: &str, value: &Value, expected: E
             format!("write `{key} = \"{}\"`", name(number.as_str()))
         }
         (Expected::Text, _) => format!("write `{key} = \"…\"`"),
+        (Expected::Texts, DeValue::String(text)) => format!("write `{key} = [\"{}\"]`", name(text)),
+        (Expected::Texts, _) => format!("write `{key} = [\"…\", \"…\"]`"),
         (Expected::Boolean, DeValue::String(text)) if matches!(text.as_ref(), "true" | "false") => {
             format!("write `{key} = {text}`, without quotes")
         }
@@ -123,12 +127,17 @@ pub(super) fn boolean(cx: &mut Context, key: &Key, value: &Value) -> bool {
 /// A free text for people.
 pub(super) fn free_text(cx: &mut Context, key: &Key, value: &Value) -> Option<String> {
     let text = string(cx, key, value)?;
+    free_text_of(cx, text, key.get_ref(), value)
+}
+
+/// The same of a text that stands at `value`.
+pub(super) fn free_text_of(cx: &mut Context, text: &str, key: &str, value: &Value) -> Option<String> {
     // No text of few bytes has many characters.
     if text.len() > MAX_TEXT {
         let length = text.chars().count();
         if length > MAX_TEXT {
             cx.report(
-                format!("`{}` is too long: {length} characters", name(key.get_ref())),
+                format!("`{}` is too long: {length} characters", name(key)),
                 value.span(),
                 format!("at most {MAX_TEXT} characters"),
                 &["it is shown beside every change of the subscription; keep it to a line, and the story elsewhere"],

@@ -44,6 +44,7 @@ pub fn compute(manifest: &Manifest, state: &State, lines: &Lines, overrides: &[O
         rows: &rows,
         drops: &drops,
         unknowns: &unknowns,
+        forgets: &forgets,
         overrides: &overrides,
     });
     counts.drops = drops.len() as u64;
@@ -58,6 +59,7 @@ pub fn compute(manifest: &Manifest, state: &State, lines: &Lines, overrides: &[O
         version: VERSION,
         digest: digest(state.lineage, targets(&rows)),
         facts: facts(manifest, state, &tracked, lines),
+        base: None,
         has_changes: calls + counts.forgets + counts.updates > 0,
         refused: guards.iter().any(|guard| guard.verdict == Verdict::Refused),
         counts,
@@ -139,6 +141,7 @@ fn drop_of(row: &Row<'_>, tracked: &state::Subscription) -> Drop {
             .as_ref()
             .filter(|outcome| outcome.generation == tracked.generation)
             .map(|outcome| outcome.kind),
+        pending: false,
     }
 }
 
@@ -154,6 +157,7 @@ fn unknown(row: &Row<'_>, tracked: &state::Subscription, sent_at: Timestamp) -> 
         generation: tracked.generation,
         sent_at,
         declared: row.declared.is_some(),
+        pending: false,
     }
 }
 
@@ -168,6 +172,7 @@ fn forget(row: &Row<'_>, tracked: &state::Subscription) -> Forget {
         since: tracked.since,
         generation: tracked.generation,
         sent_at: tracked.open_intent().map(|intent| intent.at),
+        pending: false,
     }
 }
 

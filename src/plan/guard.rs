@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::merge::Row;
-use super::{Call, Drop, Unknown, limits};
+use super::{Call, Drop, Forget, Unknown, limits, reasons};
 use crate::manifest::Manifest;
 use crate::state::{AppIndex, Override, OverrideFlag, State};
 use crate::subscription::{AnyCase, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
@@ -55,7 +55,9 @@ pub enum Rule {
     Protected,
     /// A code is dropped in one app or tenant and declared, but untracked, in another.
     Handover,
-    /// Too many drops in the whole plan.
+    /// Something leaves the state without a reason.
+    Reason,
+    /// Too many drops in the whole plan, or in an app that has a limit of its own.
     MaxDrops,
     /// Too many drops for one app.
     MaxDropPercent,
@@ -70,6 +72,7 @@ impl Rule {
             Self::LetterCase => "letter_case",
             Self::Protected => "protected",
             Self::Handover => "handover",
+            Self::Reason => "reason",
             Self::MaxDrops => "max_drops",
             Self::MaxDropPercent => "max_drop_percent",
         }
@@ -102,6 +105,8 @@ pub struct Measured<'a> {
     pub drops: &'a [Drop],
     /// The plan's unknowns; those that are sent count as drops.
     pub unknowns: &'a [Unknown],
+    /// The plan's forgets.
+    pub forgets: &'a [Forget],
     /// What was allowed by name.
     pub overrides: &'a [Override],
 }
@@ -113,6 +118,7 @@ pub fn measure(measured: &Measured<'_>) -> Vec<Guard> {
     guards.extend(letter_cases(measured));
     guards.extend(protected(measured));
     guards.extend(handovers(measured));
+    guards.extend(reasons::measure(measured));
     guards.extend(limits::measure(measured));
     guards
 }

@@ -2,13 +2,16 @@
 //!
 //! [`compute()`] is pure: a manifest, a state and what was allowed by name go in; no clock, no I/O, no colour.
 
+pub mod base;
 pub mod compute;
 pub mod digest;
 pub mod guard;
 mod limits;
 pub mod merge;
+mod reasons;
 pub mod review;
 pub mod saved;
+pub mod stale;
 
 use std::collections::BTreeMap;
 
@@ -17,8 +20,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use base::Base;
 pub use compute::compute;
 pub use guard::{Guard, Rule, Verdict};
+pub use stale::{Applied, Stale};
 
 use crate::state::{OutcomeKind, Override, Status};
 use crate::subscription::{AppId, AppKind, AppLabel, ApprovalCode, BaseUrl, SubscriptionKey, TenantKey};
@@ -48,6 +53,9 @@ pub struct Plan {
     pub digest: String,
     /// What it was made from.
     pub facts: Facts,
+    /// The plan that it was compared with, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
     /// Whether `apply` has something to do, calls or not.
     pub has_changes: bool,
     /// Whether a guard refuses it.
@@ -131,6 +139,10 @@ pub struct Counts {
     pub untracked: u64,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 /// A subscription to be unsubscribed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -158,6 +170,9 @@ pub struct Drop {
     /// What became of it when it was last tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<OutcomeKind>,
+    /// The base holds it, too: it is pending whatever becomes of this change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pending: bool,
 }
 
 /// A subscription that an earlier call may have dropped.
@@ -188,6 +203,9 @@ pub struct Unknown {
     pub sent_at: Timestamp,
     /// Declared again: it is never sent, and a person settles it. Otherwise it is sent again, as a drop.
     pub declared: bool,
+    /// The base holds it, too: it is pending whatever becomes of this change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pending: bool,
 }
 
 /// A subscription that leaves the state without a call.
@@ -217,6 +235,9 @@ pub struct Forget {
     /// When a call that got no verdict was about to be sent: nobody can say whether it lives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// The base holds it, too: it is pending whatever becomes of this change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub pending: bool,
 }
 
 /// A change to what people see, which needs no call.
@@ -350,6 +371,17 @@ impl Plan {
     /// The calls, in the order in which they are made: what is unknown is settled first.
     pub fn planned_calls(&self) -> impl Iterator<Item = Call<'_>> {
         calls(&self.unknowns, &self.drops)
+    }
+
+    /// How many of the calls the base holds as well.
+    pub fn pending_calls(&self) -> u64 {
+        let unknowns = self.unknowns.iter().filter(|unknown| unknown.pending && !unknown.declared).count();
+        (unknowns + self.drops.iter().filter(|drop| drop.pending).count()) as u64
+    }
+
+    /// How many calls are this change's own: all of them, where it was compared with nothing.
+    pub fn own_calls(&self) -> u64 {
+        self.calls.saturating_sub(self.pending_calls())
     }
 
     /// How many unknowns a person must settle, because they are declared again.

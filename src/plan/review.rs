@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
+
 use super::compute::targets;
 use super::digest::{Action, Target, digest};
 use super::merge::rows;
 use super::{Facts, Plan};
 use crate::manifest::Manifest;
 use crate::state::{Contains, Lines, State};
-use crate::subscription::AppLabel;
+use crate::subscription::{AppLabel, ApprovalCode, TenantKey};
 
 /// How a fresh plan stands to a reviewed digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,9 +88,115 @@ pub enum Misplaced {
         /// The plan's.
         plan: u64,
     },
+    /// It was made from these very facts, and says something else than they give.
+    #[error("the plan says something else than the state that it was made from: {0} differ")]
+    Told(&'static str),
     /// The ledger went another way.
     #[error("the state went another way: its line {0} is not the one that the plan was made from")]
     OtherHistory(u64),
+}
+
+/// Checks that a reviewed plan that was made from the ledger's last line tells of it what a fresh plan does: names and
+/// owners are what a reviewer goes by, and the digest does not cover them. Where the ledger has moved since, or the
+/// manifest's text, nothing can be said of what comes from there.
+///
+/// # Errors
+/// It tells something else.
+pub fn check_words(reviewed: &Plan, fresh: &Plan) -> Result<(), Misplaced> {
+    let (then, now) = (&reviewed.facts, &fresh.facts);
+    if (then.lineage, then.serial, &then.tail_crc) != (now.lineage, now.serial, &now.tail_crc) {
+        return Ok(());
+    }
+    let is_same_text = then.manifest_digest == now.manifest_digest;
+    let measured = |plan: &Plan| -> Vec<_> {
+        let guards = plan.guards.iter();
+        guards
+            .map(|it| (it.rule, it.verdict, it.app.clone(), it.key.clone(), it.measured, it.of, it.limit))
+            .collect()
+    };
+    let differ = if words(reviewed) != words(fresh) {
+        "the names, owners and dates of what goes"
+    } else if !is_same_text {
+        return Ok(());
+    } else if reasons(reviewed) != reasons(fresh) {
+        "the reasons, or the labels of apps,"
+    } else if (&reviewed.updates, &reviewed.untracked) != (&fresh.updates, &fresh.untracked) {
+        "the updates, or what is not tracked,"
+    } else if (&then.apps, &reviewed.counts) != (&now.apps, &fresh.counts) {
+        "the apps, or how much of them is tracked,"
+    } else if reviewed.estimate_s != fresh.estimate_s {
+        "the estimated times"
+    } else if reviewed.overrides == fresh.overrides && measured(reviewed) != measured(fresh) {
+        "the guards"
+    } else {
+        return Ok(());
+    };
+    Err(Misplaced::Told(differ))
+}
+
+type Words<'a> =
+    (Option<&'a TenantKey>, &'a ApprovalCode, u64, Timestamp, Option<&'a str>, Option<&'a str>, String);
+
+/// What a plan tells of what goes that the ledger alone gives, in an order that no label changes.
+fn words(plan: &Plan) -> Vec<Words<'_>> {
+    let drops = plan.drops.iter().map(|it| {
+        let tried = it.outcome.map_or(String::new(), |outcome| outcome.as_str().to_owned());
+        (
+            it.tenant_key.as_ref(),
+            &it.approval_code,
+            it.generation,
+            it.since,
+            it.name.as_deref(),
+            it.owner.as_deref(),
+            tried,
+        )
+    });
+    let sent = plan.unknowns.iter().filter(|it| !it.declared);
+    let unknowns = sent.map(|it| {
+        let sent_at = it.sent_at.to_string();
+        (
+            it.tenant_key.as_ref(),
+            &it.approval_code,
+            it.generation,
+            it.since,
+            it.name.as_deref(),
+            it.owner.as_deref(),
+            sent_at,
+        )
+    });
+    let forgets = plan.forgets.iter().map(|it| {
+        let sent_at = it.sent_at.map_or(String::new(), |at| at.to_string());
+        (
+            it.tenant_key.as_ref(),
+            &it.approval_code,
+            it.generation,
+            it.since,
+            it.name.as_deref(),
+            it.owner.as_deref(),
+            sent_at,
+        )
+    });
+    let mut words: Vec<Words<'_>> = drops.chain(unknowns).chain(forgets).collect();
+    words.sort();
+    words
+}
+
+type Reason<'a> = (&'a AppLabel, Option<&'a TenantKey>, &'a ApprovalCode, Option<&'a str>, bool);
+
+/// What it tells of them that the manifest gives.
+fn reasons(plan: &Plan) -> Vec<Reason<'_>> {
+    let drops = plan
+        .drops
+        .iter()
+        .map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref(), false));
+    let unknowns = plan.unknowns.iter();
+    let unknowns = unknowns
+        .map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref(), it.declared));
+    let forgets = plan
+        .forgets
+        .iter()
+        .map(|it| (&it.app, it.tenant_key.as_ref(), &it.approval_code, it.reason.as_deref(), false));
+    drops.chain(unknowns).chain(forgets).collect()
 }
 
 /// Checks that a saved plan was made for this manifest's apps and from this ledger's history.
@@ -96,6 +204,7 @@ pub enum Misplaced {
 /// # Errors
 /// It was not.
 pub fn check_place(plan: &Facts, manifest: &Manifest, state: &State, lines: &Lines) -> Result<(), Misplaced> {
+    // Another ledger is said before another app: it is the larger mistake.
     if plan.lineage != state.lineage {
         return Err(Misplaced::Lineage { plan: plan.lineage, state: state.lineage });
     }
@@ -109,6 +218,17 @@ pub fn check_place(plan: &Facts, manifest: &Manifest, state: &State, lines: &Lin
                 here: here.identity.to_string(),
             });
         }
+    }
+    check_history(plan, state, lines)
+}
+
+/// Checks that a saved plan was made from this ledger's history, whatever the apps.
+///
+/// # Errors
+/// It was not.
+pub fn check_history(plan: &Facts, state: &State, lines: &Lines) -> Result<(), Misplaced> {
+    if plan.lineage != state.lineage {
+        return Err(Misplaced::Lineage { plan: plan.lineage, state: state.lineage });
     }
     let crc = u32::from_str_radix(&plan.tail_crc, 16).unwrap_or_default();
     match lines.contains(plan.serial, crc) {

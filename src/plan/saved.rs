@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::digest::{hex, is_digest};
-use super::{FORMAT, Plan, VERSION};
+use super::{Counts, FORMAT, Plan, VERSION, Verdict, base};
 use crate::json;
 
 /// Why a document is refused as a plan.
@@ -22,6 +22,9 @@ pub enum NotAPlan {
     /// It is not what was saved.
     #[error("its checksum does not match: it was changed after it was saved")]
     Changed,
+    /// Its checksum matches, and no larksub writes it: whoever changed it made the checksum anew.
+    #[error("it contradicts itself: {0}")]
+    Untrue(&'static str),
 }
 
 /// The document of a plan, line break at its end included.
@@ -44,16 +47,20 @@ const KEY: &str = "\n  \"checksum\": \"";
 /// Reads a document.
 ///
 /// # Errors
-/// It is something else, of a newer version, or was changed after it was saved.
+/// It is something else, of a newer version, was changed after it was saved, or says of itself what is not so.
 pub fn read(text: &str) -> Result<Plan, NotAPlan> {
     #[derive(Deserialize)]
     struct Head {
         format: Option<String>,
         version: Option<u64>,
     }
-    let head: Head = serde_json::from_str(text).map_err(|error| NotAPlan::Foreign(error.to_string()))?;
-    if head.format.as_deref() != Some(FORMAT) {
-        return Err(NotAPlan::Foreign(format!("its `format` is not `{FORMAT}`")));
+    let head: Head = serde_json::from_str(text).map_err(|error| foreign(text, &error))?;
+    match head.format.as_deref() {
+        Some(FORMAT) => {}
+        Some(other @ ("larksub.report" | "larksub.history" | "larksub.state")) => {
+            return Err(NotAPlan::Foreign(format!("its `format` is `{other}`, not `{FORMAT}`")));
+        }
+        _ => return Err(NotAPlan::Foreign(format!("its `format` is not `{FORMAT}`"))),
     }
     match head.version {
         Some(version) if version > u64::from(VERSION) => return Err(NotAPlan::Newer(version)),
@@ -69,7 +76,68 @@ pub fn read(text: &str) -> Result<Plan, NotAPlan> {
     if !is_digest(&plan.digest) {
         return Err(NotAPlan::Foreign("its `digest` is none".into()));
     }
-    Ok(plan)
+    untrue(&plan, text).map_or(Ok(plan), |what| Err(NotAPlan::Untrue(what)))
+}
+
+/// What is not so of what a plan says of itself. A checksum can be made anew by anyone; this cannot be got round, since
+/// whatever a plan lists is what its digest is of, and a fresh plan has to give that digest.
+fn untrue(plan: &Plan, text: &str) -> Option<&'static str> {
+    let Counts { tracked: _, declared: _, drops, unknowns, forgets, updates, untracked } = plan.counts;
+    // What is listed is counted, so that no number of the document is ever added up.
+    let [dropped, unknown, forgotten, updated, not_tracked] =
+        [plan.drops.len(), plan.unknowns.len(), plan.forgets.len(), plan.updates.len(), plan.untracked.len()]
+            .map(|number| number as u64);
+    let is_counted =
+        (drops, unknowns, forgets, updates, untracked) == (dropped, unknown, forgotten, updated, not_tracked);
+    let calls = dropped + unknown.saturating_sub(plan.unsettled());
+    let is_refused = plan.guards.iter().any(|guard| guard.verdict == Verdict::Refused);
+    if base::digest_of(plan).as_deref() != Some(plan.digest.as_str()) {
+        Some("its digest is not that of what it lists")
+    } else if !is_counted || calls != plan.calls {
+        Some("its counts are not those of what it lists")
+    } else if plan.has_changes != (calls + forgotten + updated > 0) {
+        Some("`has_changes` is not so")
+    } else if plan.refused != is_refused {
+        Some("`refused` is not what its guards say")
+    } else if !is_compared(plan) {
+        Some("what it says of its base is not so")
+    } else if write(plan).ok().as_deref() != Some(text) {
+        Some("it is not written as larksub writes it")
+    } else {
+        None
+    }
+}
+
+/// Whether what is pending is as much as the base is said to hold of it.
+fn is_compared(plan: &Plan) -> bool {
+    let forgets = plan.forgets.iter().filter(|forget| forget.pending).count() as u64;
+    let (drops, forgets) = (plan.pending_calls(), forgets);
+    let settled = plan.unknowns.iter().all(|unknown| !(unknown.declared && unknown.pending));
+    match &plan.base {
+        Some(base) => {
+            settled
+                && (base.drops, base.forgets) == (drops, forgets)
+                && is_digest(&base.digest)
+                && is_digest(&base.manifest_digest)
+        }
+        None => settled && (drops, forgets) == (0, 0),
+    }
+}
+
+/// What a text is that is no JSON object.
+fn foreign(text: &str, error: &serde_json::Error) -> NotAPlan {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    NotAPlan::Foreign(if text.is_empty() {
+        "it is empty".into()
+    } else if text.starts_with("{\"seq\":") {
+        "it is a state, the ledger itself".into()
+    } else if error.is_eof() {
+        format!("it ends in the middle: it was cut off while it was written or copied ({error})")
+    } else if !text.starts_with('{') && toml::from_str::<toml::Table>(text).is_ok() {
+        "it is TOML, perhaps a manifest".into()
+    } else {
+        error.to_string()
+    })
 }
 
 fn take_checksum(text: &str) -> Option<(String, String)> {

@@ -13,7 +13,7 @@ use super::merge::rows;
 use super::review::{Agreement, Misplaced, agreement, check_place};
 use super::saved::{self, NotAPlan};
 use super::{Plan, Rule, Update, Verdict, compute};
-use crate::manifest::{self, Manifest, Policy, Span};
+use crate::manifest::{self, Given, Manifest, Policy, Span};
 use crate::state::generator::{self, APPS, CODES, LABELS, LINEAGE, TENANTS};
 use crate::state::read::{Reading, read};
 use crate::state::record::{self, Bind, By, Intent, Outcome, Run, Track};
@@ -39,6 +39,8 @@ struct Wishes {
     sections: Vec<(bool, bool, Index)>,
     says: Vec<Says>,
     policy: Policy,
+    /// Every app's own.
+    own: Policy,
 }
 
 fn wishes() -> impl Strategy<Value = Wishes> {
@@ -47,13 +49,27 @@ fn wishes() -> impl Strategy<Value = Wishes> {
     (
         prop::collection::vec((prop::bool::weighted(0.9), prop::bool::weighted(0.8), any::<Index>()), 3),
         prop::collection::vec(says, 20),
-        (prop::option::of(0_u64..5), 0_u64..101),
+        (prop::option::of(0_u64..5), 0_u64..101, any::<bool>()),
+        (prop::option::of(0_u64..5), prop::option::of(0_u64..101), prop::option::of(any::<bool>())),
     )
-        .prop_map(|(sections, says, (max_drops, max_drop_percent))| Wishes {
+        .prop_map(|(sections, says, (max_drops, percent, reason), own)| Wishes {
             sections,
             says,
-            policy: Policy { max_drops, max_drop_percent },
+            policy: policy(max_drops, Some(percent), Some(reason)),
+            own: policy(own.0, own.1, own.2),
         })
+}
+
+fn policy(max_drops: Option<u64>, percent: Option<u64>, reason: Option<bool>) -> Policy {
+    fn given<T>(value: T) -> Given<T> {
+        Given { value, span: span() }
+    }
+    Policy {
+        max_drops: max_drops.map(given),
+        max_drop_percent: percent.map(given),
+        require_reason: reason.map(given),
+        ..Policy::default()
+    }
 }
 
 fn span() -> Span {
@@ -100,8 +116,15 @@ fn manifest(wishes: &Wishes, state: &State) -> Manifest {
                 _ => {}
             }
         }
-        let app =
-            manifest::App { identity, kind, rate_per_minute: 100, subscriptions, removed, span: span() };
+        let app = manifest::App {
+            identity,
+            kind,
+            rate_per_minute: 100,
+            policy: wishes.own.clone(),
+            subscriptions,
+            removed,
+            span: span(),
+        };
         apps.insert(label.parse().unwrap(), app);
     }
     Manifest { policy: wishes.policy.clone(), apps, digest: format!("sha256:{:064}", 7) }

@@ -3,34 +3,57 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::pick::{pick, standing_out};
 use super::{Layout, time};
 use crate::plan::{AppFacts, Drop, Plan};
-use crate::text::{cut, pad, shown, width};
+use crate::text::{cut, is_blank, pad, shown, width};
 
-/// The drops by app and tenant, a line each; on a small screen the first of each group, and how many more.
-pub(super) fn write(plan: &Plan, layout: Layout, out: &mut String) -> usize {
-    if plan.drops.is_empty() {
+/// The drops under a heading by app and tenant, a line each; on a small screen those that stand out first, and how many
+/// more. Returns how many are listed.
+pub(super) fn write(plan: &Plan, drops: &[&Drop], title: &str, layout: Layout, out: &mut String) -> usize {
+    if drops.is_empty() {
         return 0;
     }
-    let _ =
-        writeln!(out, "\n{}", layout.paint.strong(format!("Drops ({})", super::grouped(plan.counts.drops))));
-    let groups: Vec<&[Drop]> =
-        plan.drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
+    let _ = writeln!(
+        out,
+        "\n{}",
+        layout.paint.strong(format!("{title} ({})", super::grouped(drops.len() as u64)))
+    );
+    let groups: Vec<&[&Drop]> =
+        drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
     let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1)).min(groups.len());
     let mut left = layout.lines.map(|lines| lines.saturating_sub(most_groups));
     let mut listed = 0;
     for (position, group) in groups.iter().take(most_groups).enumerate() {
         let Some(first) = group.first() else { continue };
         let heading = group_heading(plan, first, group.len());
-        let _ = writeln!(out, "  {}", fit(&heading, 2, layout));
+        let heading = fit(&heading, 2, layout);
+        let is_all = Some(group.len() as u64) == tracked(plan, first);
+        let _ = match is_all {
+            true => writeln!(out, "  {}", layout.paint.bad(heading)),
+            false => writeln!(out, "  {heading}"),
+        };
         // What one group leaves of its share is the next one's.
         let share = left.map(|left| left / (most_groups - position));
         let shown_len = share.map_or(group.len(), |share| {
             if group.len() > share { share.saturating_sub(1) } else { group.len() }
         });
-        drop_lines(group.get(..shown_len).unwrap_or(group), layout, out);
+        let out_of_line = standing_out(group);
+        let picked = pick(&out_of_line, shown_len);
+        let is_out = |position: &&usize| out_of_line.get(**position) == Some(&true);
+        let seen = picked.iter().filter(is_out).count();
+        let unseen = out_of_line.iter().filter(|is_out| **is_out).count() - seen;
+        let picked: Vec<&Drop> =
+            picked.into_iter().filter_map(|position| group.get(position).copied()).collect();
+        let has_reasons = group.iter().any(|drop| drop.reason.as_deref().is_some_and(|it| !is_blank(it)));
+        drop_lines(&picked, has_reasons, layout, out);
         if shown_len < group.len() {
-            let more = format!("… and {} more here; --full lists them", group.len() - shown_len);
+            let stand = match unseen {
+                0 => String::new(),
+                1 => ", 1 of them stands out".into(),
+                some => format!(", {some} of them stand out"),
+            };
+            let more = format!("… and {} more here{stand}; --full lists them", group.len() - shown_len);
             let _ = writeln!(out, "    {}", layout.paint.strong(more));
         }
         listed += shown_len;
@@ -45,41 +68,53 @@ pub(super) fn write(plan: &Plan, layout: Layout, out: &mut String) -> usize {
     listed
 }
 
+/// How many are tracked in the app, or in the tenant, of a drop.
+fn tracked(plan: &Plan, drop: &Drop) -> Option<u64> {
+    let app = plan.facts.apps.iter().find(|app| app.app == drop.app)?;
+    match &drop.tenant_key {
+        Some(tenant) => app.tenants.get(tenant).copied(),
+        None => Some(app.tracked),
+    }
+}
+
 fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
     let app = plan.facts.apps.iter().find(|app| app.app == first.app);
     let place =
         app.map_or(String::new(), |AppFacts { app_id, base_url, .. }| format!(" ({app_id} at {base_url})"));
     let drops = super::grouped(drops as u64);
-    match &first.tenant_key {
-        Some(tenant) => {
-            let tracked = app.and_then(|app| app.tenants.get(tenant).copied()).unwrap_or(0);
-            format!("{}, tenant {tenant}: {drops} of {} tracked{place}", first.app, super::grouped(tracked))
-        }
-        None => {
-            let tracked = super::grouped(app.map_or(0, |app| app.tracked));
-            format!("{}: {drops} of {tracked} tracked{place}", first.app)
-        }
-    }
+    let tenant = first.tenant_key.as_ref().map_or(String::new(), |tenant| format!(", tenant {tenant}"));
+    let tracked = super::grouped(tracked(plan, first).unwrap_or(0));
+    format!("{}{tenant}: {drops} of {tracked} tracked{place}", first.app)
 }
 
-fn drop_lines(drops: &[Drop], layout: Layout, out: &mut String) {
-    let cells: Vec<[String; 3]> = drops.iter().map(cells).collect();
+/// `has_reasons`: some of the group have one, so that a drop without is told apart.
+fn drop_lines(drops: &[&Drop], has_reasons: bool, layout: Layout, out: &mut String) {
+    let paint = layout.paint;
+    let cells: Vec<[String; 3]> = drops.iter().map(|drop| cells(drop)).collect();
     let widths = widths(&cells, layout.columns);
     for (drop, cells) in drops.iter().zip(&cells) {
         let line = drop_line(drop, cells, widths, layout);
-        let reason = drop.reason.as_deref().map(|reason| format!("# {}", field(reason)));
+        let given = drop.reason.as_deref().filter(|reason| !is_blank(reason));
+        let reason = match given {
+            Some(reason) => Some(format!("# {}", field(reason))),
+            None => has_reasons.then(|| "(no reason)".into()),
+        };
+        let painted = |text: Cow<'_, str>| match given {
+            Some(_) => paint.loss(text),
+            None => paint.doubt(text),
+        };
         let has_room = |reason: &str| {
             layout.columns.is_none_or(|columns| width(&line) + 2 + width(reason) + MARGIN <= columns)
         };
-        let (line, below) = match reason {
-            Some(reason) if has_room(&reason) => (format!("{line}  {reason}"), None),
-            reason => (line, reason),
+        let (beside, below) = match reason {
+            Some(reason) if has_room(&reason) => (format!("  {}", painted(reason.into())), None),
+            reason => (String::new(), reason),
         };
         let line = fit(&line, MARGIN, layout);
-        let _ = writeln!(out, "    {} {}", layout.paint.loss("-"), layout.paint.loss(line));
+        let _ = writeln!(out, "    {} {}{beside}", paint.loss("-"), paint.loss(line));
         // Why it goes is never cut off for want of columns.
         if let Some(below) = below {
-            let _ = writeln!(out, "        {}", fit(&below, 8, layout));
+            let _ = writeln!(out, "        {}", painted(fit(&below, 8, layout)));
         }
     }
 }
@@ -137,6 +172,7 @@ fn cells(drop: &Drop) -> [String; 3] {
         since: _,
         generation: _,
         outcome: _,
+        pending: _,
     } = drop;
     let shown_or = |text: &Option<String>, none: &str| {
         text.as_deref().map(field).filter(|text| !text.is_empty()).unwrap_or_else(|| none.into())

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Paint, grouped, plan};
-use crate::plan::{Guard, Plan, Unknown, Verdict};
-use crate::subscription::{AppLabel, SubscriptionKey};
+use super::{Paint, grouped, plan, stale};
+use crate::plan::{Guard, Plan, Stale, Unknown, Verdict};
+use crate::subscription::SubscriptionKey;
 use crate::text::{cut, shown};
 
 /// Where something stands in a manifest.
@@ -17,8 +17,17 @@ pub struct Position {
     pub line: u64,
 }
 
-/// Where a manifest speaks of an app, or of a subscription of it that goes; none where nobody knows.
-pub type Positions<'a> = &'a dyn Fn(&AppLabel, Option<&SubscriptionKey>) -> Option<Position>;
+/// What an annotation is about.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'a> {
+    /// A guard, which a limit, a demand, an app or a subscription of the manifest is behind.
+    Guard(&'a Guard),
+    /// A subscription.
+    Subscription(&'a SubscriptionKey),
+}
+
+/// Where a manifest speaks of something; none where nobody knows.
+pub type Positions<'a> = &'a dyn Fn(About<'_>) -> Option<Position>;
 
 /// GitHub shows ten annotations of a kind in a step, and drops the others unsaid.
 const MOST: usize = 9;
@@ -26,9 +35,13 @@ const MOST: usize = 9;
 /// How many characters a message may have; more is nothing for a margin.
 const LONGEST: usize = 1_000;
 
-/// The commands, a line each: an error for each guard that refuses, a warning for each unknown, a notice that sums up.
-pub fn text(plan: &Plan, positions: Positions<'_>) -> String {
+/// The commands, a line each: a warning where a saved plan is stale, an error for each guard that refuses, a warning for
+/// each unknown, a notice that sums up.
+pub fn text(plan: &Plan, stale: Option<&Stale>, positions: Positions<'_>) -> String {
     let mut out = String::new();
+    if let Some(stale) = stale {
+        command("warning", "larksub plan", &stale::sentence(stale), None, &mut out);
+    }
     let refused: Vec<&Guard> = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).collect();
     few(&refused, "guards refuse", "error", &mut out, |guard| refusal(guard, positions));
     let unknowns: Vec<&Unknown> = plan.unknowns.iter().collect();
@@ -38,9 +51,16 @@ pub fn text(plan: &Plan, positions: Positions<'_>) -> String {
     out
 }
 
-/// The outputs of the step: `has_changes`, `drops` (unknowns that are sent again included) and `digest`.
+/// The outputs of the step: `has_changes`, `drops` (unknowns that are sent again included), `own_drops` (those of them
+/// that the base does not hold) and `digest`.
 pub fn outputs(plan: &Plan) -> String {
-    format!("has_changes={}\ndrops={}\ndigest={}\n", plan.has_changes, plan.calls, plan.digest)
+    format!(
+        "has_changes={}\ndrops={}\nown_drops={}\ndigest={}\n",
+        plan.has_changes,
+        plan.calls,
+        plan.own_calls(),
+        plan.digest
+    )
 }
 
 struct Annotation {
@@ -62,13 +82,12 @@ fn few<T>(items: &[T], what: &str, kind: &str, out: &mut String, annotation: imp
 }
 
 fn refusal(guard: &Guard, positions: Positions<'_>) -> Annotation {
-    let Guard { rule, verdict: _, app, key, measured: _, of: _, limit: _, says, remedy } = guard;
-    let key: Option<SubscriptionKey> = key.as_deref().and_then(|key| key.parse().ok());
+    let Guard { rule, verdict: _, app: _, key: _, measured: _, of: _, limit: _, says, remedy } = guard;
     let remedy = remedy.as_deref().map_or(String::new(), |remedy| format!("\n{}", shown(remedy)));
     Annotation {
         title: format!("refused by {}", rule.as_str()),
         message: format!("{}{remedy}", shown(says)),
-        position: app.as_ref().and_then(|app| positions(app, key.as_ref())),
+        position: positions(About::Guard(guard)),
     }
 }
 
@@ -79,12 +98,13 @@ fn doubt(unknown: &Unknown, positions: Positions<'_>) -> Annotation {
         true => format!(
             "declared again, so it is not sent: settle it with `larksub import` or `larksub state rm {key}`"
         ),
+        false if unknown.pending => "sent again, and counted as a drop; pending on main already".into(),
         false => "sent again, and counted as a drop".into(),
     };
     Annotation {
         title: "unknown".into(),
         message: format!("{key}{name}: a call was sent, and nobody can say what became of it; {now}"),
-        position: positions(&unknown.app, Some(&key)),
+        position: positions(About::Subscription(&key)),
     }
 }
 

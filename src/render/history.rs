@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Paint, time};
 use crate::render::plan::author;
-use crate::state::OutcomeKind;
 use crate::state::history::Entry;
+use crate::state::{OutcomeKind, Override};
 use crate::text::{pad, shown};
 
 /// The history as one JSON document.
@@ -60,6 +60,17 @@ fn answered(entries: &[Entry]) -> BTreeMap<usize, usize> {
     answered
 }
 
+/// What was allowed by name, as on a command line; of many the first, and how many more.
+pub fn allowances(overrides: &[Override], most: usize) -> String {
+    let given = overrides.iter().take(most);
+    let given: Vec<String> =
+        given.map(|given| format!("{} {}", given.flag.as_str(), shown(&given.value))).collect();
+    match overrides.len().saturating_sub(most) {
+        0 => given.join(", "),
+        more => format!("{} and {more} more", given.join(", ")),
+    }
+}
+
 fn line(entry: &Entry, paint: Paint) -> String {
     let Entry {
         seq,
@@ -78,6 +89,7 @@ fn line(entry: &Entry, paint: Paint) -> String {
         how,
         run,
         plan_digest,
+        overrides,
         by,
     } = entry;
     let word = match (kind, how, *op) {
@@ -116,6 +128,11 @@ fn line(entry: &Entry, paint: Paint) -> String {
     }
     if let Some(digest) = plan_digest {
         let _ = write!(text, "  plan {}", shown(&digest.chars().take(19).collect::<String>()));
+    }
+    if !overrides.is_empty() {
+        // The run's own line has all of them.
+        let most = if *op == "run" { usize::MAX } else { 3 };
+        let _ = write!(text, "  with {}", allowances(overrides, most));
     }
     if let (Some(run), "run" | "intent") = (run, *op) {
         let _ = write!(text, "  run {run}");

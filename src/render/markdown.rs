@@ -7,9 +7,9 @@ mod sections;
 use std::fmt::Write as _;
 
 use self::escape::{NAME, code};
-use self::sections::Room;
-use super::{Paint, count, grouped, plan, time};
-use crate::plan::Plan;
+use self::sections::{Room, Sorted};
+use super::{Paint, count, grouped, plan, stale, time};
+use crate::plan::{Plan, Stale};
 
 /// The least that a comment can be limited to.
 pub const LEAST_CHARS: usize = 2_000;
@@ -24,6 +24,8 @@ pub struct Comment<'a> {
     pub key: Option<&'a str>,
     /// Where the plan is saved, if it is; not escaped.
     pub saved: Option<&'a str>,
+    /// What has moved since it was saved, if anything has.
+    pub stale: Option<&'a Stale>,
     /// The most characters.
     pub max_chars: usize,
 }
@@ -33,9 +35,10 @@ pub fn text(plan: &Plan, comment: &Comment<'_>) -> String {
     let max_chars = comment.max_chars.max(LEAST_CHARS);
     // No row is shorter, so that no plan is written whole in vain.
     let most_rows = max_chars / SHORTEST_ROW;
+    let sorted = sections::sorted(plan);
     let fits = |text: &String| text.chars().count() <= max_chars;
     if sections::rows(plan) <= most_rows {
-        let whole = write(plan, comment, Room::WHOLE);
+        let whole = write(plan, &sorted, comment, Room::WHOLE);
         if fits(&whole) {
             return whole;
         }
@@ -43,21 +46,21 @@ pub fn text(plan: &Plan, comment: &Comment<'_>) -> String {
     // What decides a review is listed longest: refusals and unknowns, then drops, then the rest.
     for (urgent, rest) in [(40, 10), (10, 3), (3, 1), (1, 0)] {
         let with = |drops| Room { drops, urgent, rest };
-        if !fits(&write(plan, comment, with(LEAST_DROPS))) {
+        if !fits(&write(plan, &sorted, comment, with(LEAST_DROPS))) {
             continue;
         }
         // The comment grows with its rows, so halving finds the most that fit.
         let (mut fitting, mut beyond) = (LEAST_DROPS, most_rows.max(LEAST_DROPS) + 1);
         while beyond - fitting > 1 {
             let middle = fitting + (beyond - fitting) / 2;
-            match fits(&write(plan, comment, with(middle))) {
+            match fits(&write(plan, &sorted, comment, with(middle))) {
                 true => fitting = middle,
                 false => beyond = middle,
             }
         }
-        return write(plan, comment, with(fitting));
+        return write(plan, &sorted, comment, with(fitting));
     }
-    write(plan, comment, Room { drops: 0, urgent: 0, rest: 0 })
+    write(plan, &sorted, comment, Room { drops: 0, urgent: 0, rest: 0 })
 }
 
 /// `| `A` | **none** | …`: code, name, owner, reason and date take more than this.
@@ -66,11 +69,14 @@ const SHORTEST_ROW: usize = 24;
 /// So many drops at least are listed before refusals and unknowns are folded.
 const LEAST_DROPS: usize = 6;
 
-fn write(plan: &Plan, comment: &Comment<'_>, room: Room) -> String {
+fn write(plan: &Plan, sorted: &Sorted<'_>, comment: &Comment<'_>, room: Room) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "### {}", plan::verdict(plan, Paint::Plain));
+    if let Some(stale) = comment.stale {
+        let _ = writeln!(out, "\n**Warning: {}.**", stale::sentence(stale));
+    }
     let everything = everything(comment);
-    let unlisted = sections::unlisted(plan, room);
+    let unlisted = sections::unlisted(sorted, room);
     if unlisted > 0 {
         let _ = writeln!(
             out,
@@ -81,7 +87,9 @@ fn write(plan: &Plan, comment: &Comment<'_>, room: Room) -> String {
     }
     sections::refusals(plan, room, &everything, &mut out);
     sections::unknowns(plan, room, &everything, &mut out);
-    sections::drops(plan, room, &everything, &mut out);
+    sections::drops(plan, sorted, room, &everything, &mut out);
+    sections::pending(sorted, room, &everything, &mut out);
+    sections::taken_back(plan, room, &everything, &mut out);
     sections::guards(plan, room, &everything, &mut out);
     sections::without_calls(plan, room, &everything, &mut out);
     sections::untracked(plan, room, &everything, &mut out);

@@ -8,8 +8,10 @@ pub mod gitlab;
 pub mod history;
 pub mod markdown;
 pub mod paint;
+pub mod pick;
 pub mod plan;
 pub mod report;
+pub mod stale;
 pub mod state;
 pub mod time;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::drops::{self, field, fit};
 use super::{Layout, Paint, count, time};
-use crate::plan::{Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
+use crate::plan::{Base, Drop, Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
 use crate::state::{By, Status};
 use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
 use crate::text::{shown, width};
@@ -64,8 +64,17 @@ fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u
     let mut out = String::new();
     let _ = writeln!(out, "{}", verdict(plan, layout.paint));
     let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
+    if let Some(base) = &plan.base {
+        let _ = writeln!(out, "{}", fit(&compared(base), 0, layout));
+    }
     unknowns(plan, layout, &mut out);
-    let listed = drops::write(plan, layout, &mut out);
+    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
+    let mut listed = drops::write(plan, &own, "Drops", layout, &mut out);
+    // This change's own drops have the screen before those that are pending whatever becomes of it.
+    let share = if own.is_empty() { 1 } else { 4 };
+    let beneath = Layout { lines: layout.lines.map(|lines| (lines / share).max(1)), ..layout };
+    listed += drops::write(plan, &pending, PENDING, beneath, &mut out);
+    taken_back(plan, layout, &mut out);
     guards(plan, layout, &mut out);
     without_calls(plan, layout, &mut out);
     untracked(plan, layout, &mut out);
@@ -75,6 +84,34 @@ fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u
     }
     let _ = writeln!(out, "Digest {}", plan.digest);
     (out, plan.counts.drops.saturating_sub(listed as u64))
+}
+
+/// How what the base holds, too, is called.
+pub(super) const PENDING: &str = "Pending on main already";
+
+fn compared(base: &Base) -> String {
+    let Base { digest, manifest_digest: _, serial, drops, forgets, taken_back } = base;
+    let digest: String = digest.chars().take(19).collect();
+    format!(
+        "Compared with main's plan {} of line {serial}: {}, {} and {} taken back.",
+        shown(&digest),
+        count(*drops, "drop in common", "drops in common"),
+        count(*forgets, "forget", "forgets"),
+        super::grouped(taken_back.len() as u64)
+    )
+}
+
+fn taken_back(plan: &Plan, layout: Layout, out: &mut String) {
+    let Some(Base { taken_back, .. }) = plan.base.as_ref().filter(|base| !base.taken_back.is_empty()) else {
+        return;
+    };
+    let total = taken_back.len() as u64;
+    let heading = format!(
+        "Taken back ({}): main would drop or forget it, and this change does not",
+        super::grouped(total)
+    );
+    let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
+    listed(taken_back.iter().map(|key| shown(key).into_owned()), total, layout, out);
 }
 
 /// What two plans do differently, a line each: `-` was reviewed and would not happen, `+` the other way round.
@@ -116,12 +153,25 @@ pub fn verdict(plan: &Plan, paint: Paint) -> String {
     let mut parts = Vec::new();
     if plan.calls > 0 {
         let will = if plan.refused { "would" } else { "will" };
-        parts.push(match plan.calls == counts.tracked {
-            true => paint.bad(format!("{} {will} be dropped", all(counts.tracked, "All"))),
-            false => paint.loss(format!("{} of {tracked} {will} be dropped", super::grouped(plan.calls))),
-        });
+        let is_all = plan.calls == counts.tracked;
+        let drops = match &plan.base {
+            None if is_all => format!("{} {will} be dropped", all(counts.tracked, "All")),
+            None => format!("{} of {tracked} {will} be dropped", super::grouped(plan.calls)),
+            Some(base) => beside_base(plan, base, will, &tracked),
+        };
+        parts.push(if is_all { paint.bad(drops) } else { paint.loss(drops) });
     }
-    for (number, does) in [(counts.forgets, "to forget"), (counts.updates, "to update")] {
+    let pending = plan.forgets.iter().filter(|forget| forget.pending).count() as u64;
+    let of_them = match pending {
+        0 => String::new(),
+        pending => format!(" ({} of them pending on main already)", super::grouped(pending)),
+    };
+    let taken_back = plan.base.as_ref().map_or(0, |base| base.taken_back.len() as u64);
+    for (number, does) in [
+        (counts.forgets, format!("to forget{of_them}")),
+        (counts.updates, "to update".into()),
+        (taken_back, "pending on main taken back".into()),
+    ] {
         if number > 0 {
             parts.push(format!("{} {does}", super::grouped(number)));
         }
@@ -133,7 +183,9 @@ pub fn verdict(plan: &Plan, paint: Paint) -> String {
     let what = match parts.is_empty() {
         true if counts.tracked == 0 => "Nothing to drop: no subscription is tracked.".into(),
         // What is tracked in an app without a section is declared nowhere.
-        true if plan.facts.apps.iter().map(|app| app.tracked).sum::<u64>() < counts.tracked => {
+        true if plan.facts.apps.iter().fold(0_u64, |sum, app| sum.saturating_add(app.tracked))
+            < counts.tracked =>
+        {
             format!("Nothing to drop of {tracked}.")
         }
         true => {
@@ -143,9 +195,42 @@ pub fn verdict(plan: &Plan, paint: Paint) -> String {
         false if plan.calls == 0 => format!("Nothing to drop of {tracked}; {}.", parts.join(", ")),
         false => format!("{}.", parts.join(", ")),
     };
+    let what = match &plan.base {
+        Some(_) if plan.calls > 0 => format!("{}.", parts.join("; ")),
+        _ => what,
+    };
     match refusals {
         0 => what,
         refusals => format!("{} by {}. {what}", paint.bad("REFUSED"), count(refusals, "guard", "guards")),
+    }
+}
+
+/// What will be dropped, told apart from what is pending whatever becomes of this change.
+fn beside_base(plan: &Plan, base: &Base, will: &str, tracked: &str) -> String {
+    let (own, pending) = (plan.own_calls(), plan.pending_calls());
+    let are = if pending == 1 { "is" } else { "are" };
+    let [shown_own, shown_pending] = [own, pending].map(super::grouped);
+    let is_all = plan.calls == plan.counts.tracked;
+    match (own, pending) {
+        (0, _) => {
+            let is_idle = base.taken_back.is_empty()
+                && plan.updates.is_empty()
+                && plan.forgets.iter().all(|forget| forget.pending);
+            let does = if is_idle { "This change does nothing" } else { "This change drops nothing" };
+            match is_all {
+                true => format!("{does}; {} {are} pending on main already", all(plan.counts.tracked, "all")),
+                false => format!("{does}; {shown_pending} of {tracked} {are} pending on main already"),
+            }
+        }
+        (_, 0) if is_all => format!("{} {will} be dropped by this change", all(plan.counts.tracked, "All")),
+        (_, 0) => format!("{shown_own} of {tracked} {will} be dropped by this change"),
+        _ if is_all => format!(
+            "{} {will} be dropped: {shown_own} by this change, {shown_pending} {are} pending on main already",
+            all(plan.counts.tracked, "All")
+        ),
+        _ => format!(
+            "{shown_own} of {tracked} {will} be dropped by this change; {shown_pending} more {are} pending on main already"
+        ),
     }
 }
 
@@ -217,6 +302,7 @@ fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
             generation: _,
             sent_at,
             declared,
+            pending,
         } = unknown;
         let key = unknown.key();
         let details = details([name, owner], Some(*since), reason.as_deref());
@@ -229,7 +315,8 @@ fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
                 import_words(&unknown.app, unknown.tenant_key.as_ref(), unknown.approval_code.as_str())
             );
         } else {
-            let _ = writeln!(out, "      sent again, and counted as a drop");
+            let pending = if *pending { "; pending on main already" } else { "" };
+            let _ = writeln!(out, "      sent again, and counted as a drop{pending}");
         }
     }
 }
@@ -318,11 +405,17 @@ fn forget_line(forget: &Forget) -> String {
         since,
         generation: _,
         sent_at,
+        pending,
     } = forget;
+    let pending = if *pending { "  (pending on main already)" } else { "" };
     let sent = sent_at.map_or(String::new(), |at| {
         format!("  (sent {} without a verdict: it may be gone)", time::minute(at))
     });
-    format!("forget {}{}{sent}", forget.key(), details([name, owner], Some(*since), reason.as_deref()))
+    format!(
+        "forget {}{}{sent}{pending}",
+        forget.key(),
+        details([name, owner], Some(*since), reason.as_deref())
+    )
 }
 
 fn update_line(update: &Update) -> String {

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::history::allowances;
 use super::{Paint, count, grouped};
 use crate::report::{Report, Settled, Stopped, Unrecorded};
-use crate::state::{OutcomeKind, recovery};
+use crate::state::{OutcomeKind, Override, recovery};
 use crate::subscription::TenantKey;
 use crate::text::{cut, pad, shown};
 
@@ -96,11 +97,18 @@ pub fn summary(report: &Report, paint: Paint) -> String {
     let is_good = report.exit().code() == 0;
     let head = if is_good { paint.good("Applied:") } else { paint.bad(headline(report)) };
     let mut out = format!("{head} {all}.\n");
+    if !report.overrides.is_empty() {
+        let given = allowances(&report.overrides, MOST_ALLOWANCES);
+        let _ = writeln!(out, "  allowed by name: {}", paint.doubt(given));
+    }
     for line in advice(report) {
         let _ = writeln!(out, "  {line}");
     }
     out
 }
+
+/// The ledger has them all.
+const MOST_ALLOWANCES: usize = 10;
 
 const WORDS: [(OutcomeKind, &str); 5] = [
     (OutcomeKind::Unsubscribed, "unsubscribed"),
@@ -191,6 +199,8 @@ pub struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Uuid>,
     plan_digest: &'a str,
+    #[serde(skip_serializing_if = "<[Override]>::is_empty")]
+    overrides: &'a [Override],
     how: &'static str,
     exit_code: u8,
     counts: Counts,
@@ -216,13 +226,25 @@ struct Counts {
 
 /// The report of a plan's apply as one JSON document.
 pub fn document<'a>(report: &'a Report, plan_digest: &'a str) -> Document<'a> {
-    let Report { run, how, settled, forgotten, updated, pending, unsettled, stopped, signal: _, unrecorded } =
-        report;
+    let Report {
+        run,
+        overrides,
+        how,
+        settled,
+        forgotten,
+        updated,
+        pending,
+        unsettled,
+        stopped,
+        signal: _,
+        unrecorded,
+    } = report;
     Document {
         format: "larksub.report",
         version: 1,
         run: *run,
         plan_digest,
+        overrides,
         how: how.as_str(),
         exit_code: report.exit().code(),
         counts: Counts {

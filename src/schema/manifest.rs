@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::manifest::{MAX_RATE_PER_MINUTE, MAX_TEXT, Policy};
+use crate::manifest::{MAX_DROP_PERCENT, MAX_RATE_PER_MINUTE, MAX_TEXT};
 use crate::subscription::{AppId, AppLabel, ApprovalCode, BaseUrl, TenantKey};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -19,7 +19,10 @@ pub fn manifest() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "policy": policy(),
+            "policy": policy(
+                "Limits and demands that refuse a plan: `larksub plan` and `larksub apply` exit 4. An app may have its own.",
+                "The most drops in one plan, all apps together. Without it there is no such limit.",
+            ),
             "apps": {
                 "description": "The apps by label: `[apps.hr]`. A label is the name that people use, and a part of the names of the variables that hold the app's secrets: lower-case letters, digits and hyphens, beginning with a letter and not ending in `file`.",
                 "type": "object",
@@ -30,15 +33,15 @@ pub fn manifest() -> Value {
     })
 }
 
-fn policy() -> Value {
-    let percent = Policy::default().max_drop_percent;
+fn policy(description: &str, max_drops: &str) -> Value {
+    let percent = MAX_DROP_PERCENT;
     json!({
-        "description": "Limits that refuse a plan: `larksub plan` and `larksub apply` exit 4.",
+        "description": description,
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "max_drops": {
-                "description": "The most drops in one plan, all apps together. Without it there is no such limit.",
+                "description": max_drops,
                 "type": "integer",
                 "minimum": 0,
                 "examples": [50],
@@ -49,6 +52,24 @@ fn policy() -> Value {
                 "minimum": 0,
                 "maximum": 100,
                 "default": percent,
+            },
+            "require_reason": {
+                "description": "`true`: whatever leaves the state needs a `removed` entry with a `reason`.",
+                "type": "boolean",
+                "default": false,
+            },
+            "require_owner": {
+                "description": "`true`: every declared subscription needs an `owner`.",
+                "type": "boolean",
+                "default": false,
+            },
+            "owners": {
+                "description": "The owners that there are: every declared subscription has one of them.",
+                "type": "array",
+                "minItems": 1,
+                "uniqueItems": true,
+                "items": { "type": "string", "pattern": r"\S", "maxLength": MAX_TEXT },
+                "examples": [["people-platform", "finance-ops"]],
             },
         },
     })
@@ -94,6 +115,10 @@ fn app() -> Value {
                 "maximum": MAX_RATE_PER_MINUTE,
                 "default": MAX_RATE_PER_MINUTE,
             },
+            "policy": policy(
+                "Limits and demands of this app: `[apps.LABEL.policy]`, in the file with its settings. A key here goes before the same key of `[policy]`; of `max_drops` both hold.",
+                "The most drops of this app in one plan. Without it there is no such limit.",
+            ),
             "subscriptions": {
                 "description": "The subscriptions that should live: an entry each, `[[apps.LABEL.subscriptions]]`.",
                 "type": "array",
@@ -112,6 +137,7 @@ fn app() -> Value {
             "base_url": { "required": settings, "properties": { "brand": false } },
             "kind": settings,
             "rate_per_minute": settings,
+            "policy": settings,
         },
         "if": { "required": ["kind"], "properties": { "kind": { "const": "store" } } },
         "then": entries(&json!({ "required": ["tenant_key"] })),
@@ -205,6 +231,7 @@ mod tests {
             (Place::Root, &schema),
             (Place::Policy, &schema["properties"]["policy"]),
             (Place::App("hr"), app),
+            (Place::AppPolicy("hr"), &app["properties"]["policy"]),
             (Place::Subscription("hr"), &app["properties"]["subscriptions"]["items"]),
             (Place::Removed("hr"), &app["properties"]["removed"]["items"]),
         ] {

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::fold::Impossible;
 use super::line::{Line, read_line, read_newer_line};
-use super::record::{By, Forget, How, Intent, Outcome, OutcomeKind, Record, Track, Update, VERSION};
+use super::record::{
+    By, Forget, How, Intent, Outcome, OutcomeKind, Override, Record, Track, Update, VERSION,
+};
 use super::sum::State;
 use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 
@@ -60,6 +62,9 @@ pub struct Entry {
     /// The digest of the plan that the apply carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_digest: Option<String>,
+    /// What was allowed by name for that apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Override>,
     /// Who did it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<By<'static>>,
@@ -100,7 +105,7 @@ pub fn of(state: &State, key: &SubscriptionKey) -> Option<Of> {
 #[derive(Default)]
 struct Told {
     labels: HashMap<AppLabel, AppIdentity>,
-    runs: HashMap<Uuid, (String, By<'static>)>,
+    runs: HashMap<Uuid, (String, Vec<Override>, By<'static>)>,
     entries: Vec<Entry>,
 }
 
@@ -113,7 +118,8 @@ impl Told {
             self.labels.insert(bind.app.clone(), identity);
         }
         if let Record::Run(run) = &record {
-            self.runs.insert(run.run, (run.plan_digest.as_str().to_owned(), run.by.clone()));
+            let digest = run.plan_digest.as_str().to_owned();
+            self.runs.insert(run.run, (digest, run.overrides.clone(), run.by.clone()));
         }
         let Some(mut entry) = entry(seq, record) else { return };
         if let Some(of) = of {
@@ -125,8 +131,9 @@ impl Told {
                 return;
             }
         }
-        if let Some((digest, by)) = entry.run.as_ref().and_then(|run| self.runs.get(run)) {
+        if let Some((digest, overrides, by)) = entry.run.as_ref().and_then(|run| self.runs.get(run)) {
             entry.plan_digest.get_or_insert_with(|| digest.clone());
+            entry.overrides.clone_from(overrides);
             entry.by.get_or_insert_with(|| by.clone());
         }
         self.entries.push(entry);
@@ -151,6 +158,7 @@ fn entry(seq: u64, record: Record<'static>) -> Option<Entry> {
         how: None,
         run: None,
         plan_digest: None,
+        overrides: Vec::new(),
         by: None,
     };
     let text = |text: Option<super::record::Str<'static>>| text.map(|text| text.into_string());

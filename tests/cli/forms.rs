@@ -109,10 +109,14 @@ fn github_gets_annotations_with_places_and_outputs() {
     assert_eq!(scratch.text("outputs"), "earlier=1\n", "only where it is asked for");
     let ran = scratch.run("plan --format github --out plan.json");
     ran.exit(4);
-    assert!(ran.stdout.contains("::error title=refused by max_drops::2 to drop, at most 0%0A"), "{ran}");
+    assert!(
+        ran.stdout
+            .contains("::error file=larksub.toml,line=2,title=refused by max_drops::2 to drop, at most 0%0A"),
+        "{ran}"
+    );
     assert!(ran.stdout.contains("\n::notice title=larksub plan::REFUSED by 1 guard."), "{ran}");
     let digest = scratch.json("plan.json")["digest"].as_str().unwrap().to_owned();
-    let outputs = format!("earlier=1\nhas_changes=true\ndrops=2\ndigest={digest}\n");
+    let outputs = format!("earlier=1\nhas_changes=true\ndrops=2\nown_drops=2\ndigest={digest}\n");
     assert_eq!(scratch.text("outputs"), outputs);
     scratch.set("GITHUB_OUTPUT", "/dev/full");
     scratch.run("plan --format github").exit(1).says(["GITHUB_OUTPUT names /dev/full"]);

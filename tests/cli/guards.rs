@@ -330,3 +330,88 @@ fn every_refusal_reads_well() {
     scratch.run(&format!("plan --allow-drops 5 --allow-handover hr/{}", code(9))).exit(4);
     scratch.transcript("refused");
 }
+
+#[test]
+fn an_apps_own_limits_hold_beside_the_general_ones_and_allow_drops_replaces_all() {
+    let scratch = dropping(12, 3, "max_drops = 5\nmax_drop_percent = 10");
+    let toml = scratch.text("larksub.toml");
+    let with = |own: &str| {
+        let section = format!("base_url = \"{URL}\"\n[apps.hr.policy]\n{own}\n");
+        scratch.write("larksub.toml", toml.replace(&format!("base_url = \"{URL}\"\n"), &section));
+    };
+    scratch.run("plan").exit(4).says(["at most 10 %", "or, in [policy], `max_drop_percent = 25`"]);
+    with("max_drop_percent = 25");
+    scratch
+        .run("plan")
+        .exit(0)
+        .says(["ok       max_drop_percent: `hr`: 3 of 12 to drop (25.0 %), at most 25 %"]);
+    with("max_drop_percent = 24\nmax_drops = 2");
+    refused(
+        &scratch,
+        &[
+            "`hr`: 3 to drop, at most 2",
+            "or, in [apps.hr.policy], `max_drops = 3`",
+            "at most 24 %",
+            "or, in [apps.hr.policy], `max_drop_percent = 25`",
+        ],
+    );
+    scratch.run("plan --allow-drops 2").exit(4).says(["3 to drop, and --allow-drops allows 2"]);
+    scratch.run("plan --allow-drops 3").exit(0).says(["allowed  max_drops: `hr`: 3 to drop, at most 2"]);
+    // The general count holds for the whole plan, whatever the app's own says.
+    with("max_drop_percent = 100\nmax_drops = 99");
+    scratch.write("larksub.toml", scratch.text("larksub.toml").replace("max_drops = 5", "max_drops = 2"));
+    scratch.run("plan").exit(4).says(["max_drops: 3 to drop, at most 2"]);
+}
+
+#[test]
+fn what_goes_without_a_reason_is_refused_and_no_flag_allows_it() {
+    let platform = Platform::start(&[code(1), code(2), code(3)], &[]);
+    let scratch = Scratch::tracking(&platform.url, &[code(1), code(2), code(3)]);
+    let head = "[policy]\nrequire_reason = true\n\n".to_owned() + &manifest(&platform.url, &[] as &[&str]);
+    let entry = |number: usize, reason: &str, forget: bool| {
+        let code = code(number);
+        format!(
+            "\n[[apps.hr.removed]]\napproval_code = \"{code}\"\nreason = \"{reason}\"\nforget = {forget}\n"
+        )
+    };
+    scratch.write("larksub.toml", head.clone() + &entry(2, " \\u200b", false) + &entry(3, "", true));
+    refused(
+        &scratch,
+        &[
+            "3 of 3 to go without a reason: `hr/00000001",
+            &format!("`[[apps.hr.removed]]`, `approval_code = \"{}\"`, `reason = \"…\"`", code(1)),
+            &format!("the entry of `hr/{}` is there", code(2)),
+            "no flag allows this",
+        ],
+    );
+    let measured = guard(&scratch, "", "reason");
+    assert_eq!(
+        (&measured["measured"], &measured["of"], &measured["app"]),
+        (&3.into(), &3.into(), &"hr".into())
+    );
+    scratch.run(&format!("plan --allow-drops 9 --allow-handover hr/{}", code(1))).exit(4);
+    assert!(platform.log().is_empty());
+    // The remedy works.
+    let reasons = entry(1, "OPS-1", false) + &entry(2, "OPS-1", false) + &entry(3, "OPS-1", true);
+    scratch.write("larksub.toml", head + &reasons);
+    scratch.run("apply --auto-approve").exit(0).says(["2 unsubscribed", "1 forgotten"]);
+    scratch.run("plan --detailed-exitcode").exit(0);
+}
+
+#[test]
+fn an_owner_that_is_demanded_is_every_commands_matter() {
+    let scratch = Scratch::tracking(URL, &[code(1), code(2)]);
+    let toml = manifest(URL, &[code(1)]) + "owner = \"people-plattform\"\n";
+    scratch.write("larksub.toml", "[policy]\nowners = [\"people-platform\"]\n\n".to_owned() + &toml);
+    let before = scratch.state();
+    for command in ["validate", "plan", "apply --auto-approve", "import --declared"] {
+        scratch
+            .run(command)
+            .exit(1)
+            .says(["`people-plattform` is none of the owners of app `hr`", "did you mean"]);
+    }
+    assert_eq!(scratch.state(), before);
+    // What was tracked before without an owner is no reason not to drop it.
+    scratch.write("larksub.toml", scratch.text("larksub.toml").replace("plattform", "platform"));
+    scratch.run("plan").exit(0).says(["(no owner)"]);
+}

@@ -8,8 +8,10 @@
 mod support;
 
 mod answers;
+mod bases;
 mod credentials;
 mod exit_codes;
+mod forged;
 mod forms;
 mod guards;
 mod hostile;

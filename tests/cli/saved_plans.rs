@@ -322,3 +322,90 @@ fn refusals_of_a_saved_plan_read_well() {
     scratch.run("apply plan.json").exit(4);
     scratch.transcript("stale");
 }
+
+#[test]
+fn every_form_of_a_saved_plan_says_that_the_state_has_moved() {
+    let scratch = Scratch::dropping(URL, &[code(1)], &[]);
+    scratch.run("plan --out plan.json").exit(0);
+    for format in ["text", "markdown", "gitlab", "github", "json"] {
+        let ran = scratch.run(&format!("show plan.json --format {format}"));
+        ran.exit(0).never_says(["stale", "warning"]);
+    }
+    scratch.run(&format!("import --app hr {}", code(2))).exit(0);
+    let says =
+        "stale: the plan was made from line 3, and the state has line 4 now; `apply` decides by the digest";
+    for format in ["text", "markdown", "gitlab", "github", "json"] {
+        let ran = scratch.run(&format!("show plan.json --format {format}"));
+        assert_eq!(ran.exit(0).stderr, format!("warning: {says}\n"), "{format}");
+    }
+    let comment = scratch.run("show plan.json --format markdown").stdout;
+    assert!(comment.lines().nth(2) == Some(&format!("**Warning: {says}.**")), "{comment}");
+    let annotations = scratch.run("show plan.json --format github").stdout;
+    assert!(annotations.starts_with(&format!("::warning title=larksub plan::{says}\n")), "{annotations}");
+    assert_eq!(scratch.run("show plan.json --format json").stdout, scratch.text("plan.json"));
+    // An older copy, and one that went another way.
+    let state = scratch.text("larksub.state.jsonl");
+    let first = state.lines().next().unwrap();
+    scratch.write("larksub.state.jsonl", format!("{first}\n"));
+    scratch.run("show plan.json").exit(0).says(["an older copy: it ends at line 1"]);
+    for number in [3, 4] {
+        scratch.run(&format!("import --app hr {}", code(number))).exit(0);
+    }
+    scratch.run("show plan.json").exit(0).says(["the state here went another way: its line 3"]);
+}
+
+#[test]
+fn show_says_how_much_of_a_plan_is_applied() {
+    let fault = format!("{}=not_found:1", code(2));
+    let platform = Platform::start(&[code(1), code(2)], &["--fault", &fault]);
+    let scratch = Scratch::dropping(&platform.url, &[code(1), code(2)], &[]);
+    scratch.run("plan --out plan.json").exit(0);
+    scratch.run("apply plan.json").exit(3);
+    let partly = "partly applied: runs of this plan have done 1 of the 2 that it lists";
+    scratch.run("show plan.json").exit(0).says([partly]);
+    scratch.run("show plan.json --format markdown").exit(0).says([&format!("**Warning: {partly}")]);
+    scratch.run("apply plan.json").exit(0);
+    let wholly = "already applied: runs of this plan have done all that it lists";
+    scratch
+        .run("show plan.json --format github")
+        .exit(0)
+        .says([&format!("::warning title=larksub plan::{wholly}")]);
+    // Tracked anew, it is another subscription than the one that was dropped.
+    scratch.run(&format!("import --app hr {}", code(1))).exit(0);
+    scratch.run("show plan.json").exit(0).says([partly]);
+}
+
+#[test]
+fn what_was_allowed_stands_beside_every_outcome_of_its_run() {
+    let codes: Vec<String> = (1..=10).map(code).collect();
+    let platform = Platform::start(&codes, &[]);
+    let scratch = Scratch::tracking(&platform.url, &codes);
+    scratch.write("larksub.toml", manifest(&platform.url, &codes[..6]));
+    scratch.run("plan --allow-drops 4 --out plan.json").exit(0);
+    scratch.run("apply plan.json").exit(0).says(["4 unsubscribed.\n  allowed by name: --allow-drops 4\n"]);
+    let given = serde_json::json!([{ "flag": "allow-drops", "value": "4" }]);
+    let history = scratch.run("state history --format json").json();
+    for entry in history["entries"].as_array().unwrap() {
+        let is_of_a_run = entry.get("run").is_some();
+        assert_eq!(entry.get("overrides"), is_of_a_run.then_some(&given), "{entry}");
+    }
+    let text = scratch.run("state history").stdout;
+    let told = text.lines().filter(|line| line.contains("  with --allow-drops 4")).count();
+    assert_eq!(told, 6, "the run, its four outcomes and its end: {text}");
+    scratch.run(&format!("state history hr/{}", codes[9])).exit(0).says(["with --allow-drops 4"]);
+
+    // What is allowed on apply adds to it, and the JSON report has both.
+    scratch.write("larksub.toml", manifest(&platform.url, &codes[..1]));
+    let ran = scratch.run("apply --auto-approve --allow-drops 5 --allow-misses hr --format json");
+    let both = serde_json::json!([
+        { "flag": "allow-drops", "value": "5" }, { "flag": "allow-misses", "value": "hr" },
+    ]);
+    assert_eq!(ran.exit(0).json()["overrides"], both);
+    // Where nothing was allowed, nothing is said.
+    scratch.write(
+        "larksub.toml",
+        "[policy]\nmax_drop_percent = 100\n".to_owned() + &manifest(&platform.url, &[] as &[&str]),
+    );
+    let ran = scratch.run("apply --auto-approve --format json");
+    assert_eq!(ran.exit(0).json().get("overrides"), None);
+}

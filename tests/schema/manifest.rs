@@ -49,7 +49,7 @@ fn the_examples_are_what_the_schema_describes() {
 
 /// What is refused by the parser and cannot be by a schema of one file: repetitions, what another file says, and
 /// what is missing altogether. A new one is to be looked at.
-const BEYOND_THE_SCHEMA: [&str; 19] = [
+const BEYOND_THE_SCHEMA: [&str; 21] = [
     "app-id-under-two-labels",
     "app-id-under-two-labels-across-files-and-places",
     "app-that-is-empty",
@@ -64,6 +64,8 @@ const BEYOND_THE_SCHEMA: [&str; 19] = [
     "empty-file-in-a-folder",
     "only-comments",
     "only-policy",
+    "owner-missing-where-one-is-demanded",
+    "owner-that-nobody-is",
     "policy-in-two-files",
     "same-code-in-two-tenants-is-right-twice-in-one-is-not",
     "settings-in-two-files",
@@ -105,7 +107,8 @@ fn right_value(key: &str) -> &'static str {
     match key {
         "policy" | "apps" => "{}",
         "max_drops" | "max_drop_percent" | "rate_per_minute" => "1",
-        "protect" | "forget" => "true",
+        "protect" | "forget" | "require_reason" | "require_owner" => "true",
+        "owners" => "[\"x\"]",
         "brand" => "\"feishu\"",
         "base_url" => "\"https://x.example\"",
         "kind" => "\"custom\"",
@@ -123,6 +126,7 @@ fn parser_and_schema_know_the_same_keys_in_the_same_places() {
         ("", &schema),
         ("[policy]\n", &schema["properties"]["policy"]),
         ("[apps.hr]\n", app),
+        ("[apps.hr.policy]\n", &app["properties"]["policy"]),
         ("[[apps.hr.subscriptions]]\n", items("subscriptions")),
         ("[[apps.hr.removed]]\n", items("removed")),
     ];
@@ -172,6 +176,15 @@ fn parser_and_schema_demand_the_same_of_each_section() {
             true,
         ),
         (format!("[policy]\nmax_drop_percent = 101\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nowners = []\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nowners = [\"a\", \"a\"]\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nowners = [\" \"]\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nowners = \"a\"\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nowners = [1]\n[apps.hr]\n{settings}"), false),
+        (format!("[policy]\nrequire_reason = 1\n[apps.hr]\n{settings}"), false),
+        (format!("[apps.hr]\n{settings}[apps.hr.policy]\nmax_drops = 1\nowners = [\"a\"]\n"), true),
+        (format!("[apps.hr]\n{settings}[apps.hr.policy]\nmax_drops = -1\n"), false),
+        ("[apps.hr.policy]\nmax_drops = 1\n".into(), false),
         (format!("[policy]\nmax_drops = -1\n[apps.hr]\n{settings}"), false),
         (
             format!(

@@ -43,7 +43,7 @@ pub fn code(text: &str, most: usize) -> Option<String> {
 }
 
 /// Whether there is nothing to see in a text; of white space only these two are not escaped.
-pub fn is_blank(text: &str) -> bool {
+fn is_blank(text: &str) -> bool {
     text.chars().all(|c| matches!(c, ' ' | '\u{3000}'))
 }
 

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::escape::{NAME, OWNER, SENTENCE, code, is_blank, prose};
+use super::escape::{NAME, OWNER, SENTENCE, code, prose};
 use crate::plan::{AppFacts, Drop, Forget, Guard, Metadata, Plan, Unknown, Untracked, Update, Verdict};
-use crate::render::plan::import_words;
+use crate::render::pick::{pick, shares, standing_out};
+use crate::render::plan::{PENDING, import_words};
 use crate::render::{count, grouped, time};
 use crate::state::Status;
 use crate::subscription::SubscriptionKey;
+use crate::text::is_blank;
 
 /// How many rows there is room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,43 @@ pub(super) fn rows(plan: &Plan) -> usize {
     drops.len() + unknowns.len() + forgets.len() + updates.len() + untracked.len() + guards.len()
 }
 
+/// A plan's drops, told apart once however often the comment is written to find what fits.
+pub(super) struct Sorted<'a> {
+    /// This change's own, by app.
+    own: Vec<App<'a>>,
+    /// What the base holds, too.
+    pending: Vec<&'a Drop>,
+}
+
+/// The drops of one app.
+struct App<'a> {
+    drops: Vec<&'a Drop>,
+    /// Whether each stands out, and how many do.
+    standing_out: Vec<bool>,
+    out_count: usize,
+}
+
+pub(super) fn sorted(plan: &Plan) -> Sorted<'_> {
+    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
+    let own = own.chunk_by(|a, b| a.app == b.app).map(|drops| {
+        let standing_out = standing_out(drops);
+        let out_count = standing_out.iter().filter(|is_out| **is_out).count();
+        App { drops: drops.to_vec(), standing_out, out_count }
+    });
+    Sorted { own: own.collect(), pending }
+}
+
+/// How many of each app's drops are listed with this room.
+fn listed(sorted: &Sorted<'_>, room: Room) -> Vec<usize> {
+    let wants: Vec<(usize, usize)> = sorted.own.iter().map(|app| (app.out_count, app.drops.len())).collect();
+    shares(&wants, room.drops)
+}
+
 /// How many drops are not listed with this room.
-pub(super) fn unlisted(plan: &Plan, room: Room) -> u64 {
-    let listed: usize = groups(plan, room).iter().map(|group| group.listed).sum();
-    (plan.drops.len() - listed) as u64
+pub(super) fn unlisted(sorted: &Sorted<'_>, room: Room) -> u64 {
+    let own: usize = sorted.own.iter().map(|app| app.drops.len()).sum();
+    let own = own - listed(sorted, room).iter().sum::<usize>();
+    (own + sorted.pending.len().saturating_sub(room.rest)) as u64
 }
 
 pub(super) fn refusals(plan: &Plan, room: Room, everything: &str, out: &mut String) {
@@ -66,7 +101,7 @@ pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut Stri
     let _ =
         writeln!(out, "\n#### Unknown ({total}): a call was sent, and nobody can say what became of it\n");
     let rows = plan.unknowns.iter().map(|unknown| {
-        let Unknown { app, tenant_key, approval_code, name, owner, reason, since: _, generation: _, sent_at, declared } =
+        let Unknown { app, tenant_key, approval_code, name, owner, reason, since: _, generation: _, sent_at, declared, pending } =
             unknown;
         let key = unknown.key();
         let what = match declared {
@@ -74,6 +109,7 @@ pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut Stri
                 "**declared again, so it is not sent.** It lives: `larksub import {}`; it is gone: `larksub state rm {key} --reason …`",
                 import_words(app, tenant_key.as_ref(), approval_code.as_str())
             ),
+            false if *pending => "sent again, and counted as a drop; pending on main already".into(),
             false => "sent again, and counted as a drop".into(),
         };
         [self::key(&key), foreign(name, NAME), foreign(owner, OWNER), foreign(reason, SENTENCE), time::minute(*sent_at), what]
@@ -82,69 +118,101 @@ pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut Stri
     fold(total, room.urgent, "are unknown", everything, out);
 }
 
-/// The drops of one app, and how many of them are listed: the first and the last.
-struct Group<'a> {
-    drops: &'a [Drop],
-    listed: usize,
-}
-
-fn groups(plan: &Plan, room: Room) -> Vec<Group<'_>> {
-    let groups: Vec<&[Drop]> = plan.drops.chunk_by(|a, b| a.app == b.app).collect();
-    // Where there is no room for two of each, the first apps have it.
-    let apps = groups.len().min((room.drops / 2).max(1));
-    let mut left = room.drops;
-    let mut shared = Vec::with_capacity(groups.len());
-    for (position, drops) in groups.into_iter().enumerate() {
-        // What one app leaves of its share is the next one's.
-        let share = left.checked_div(apps.saturating_sub(position)).unwrap_or(0);
-        let listed = drops.len().min(share);
-        left -= listed;
-        shared.push(Group { drops, listed });
-    }
-    shared
-}
-
-pub(super) fn drops(plan: &Plan, room: Room, everything: &str, out: &mut String) {
-    let groups = groups(plan, room);
-    let (listed, folded): (Vec<&Group<'_>>, Vec<&Group<'_>>) =
-        groups.iter().partition(|group| group.listed > 0);
-    for Group { drops, listed } in listed {
-        heading(plan, drops, out);
-        let tenants = drops.iter().any(|drop| drop.tenant_key.is_some());
-        let head = listed.div_ceil(2);
-        let (first, last) = match listed < &drops.len() {
-            true => (drops.get(..head), drops.get(drops.len() - (listed - head)..)),
-            false => (Some(*drops), None),
-        };
-        let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
-        let more = drops.len() - first.len() - last.len();
-        let between = (more > 0).then(|| {
-            [
-                "…".into(),
-                format!("**and {} more here, not listed**", grouped(more as u64)),
-                "…".into(),
-                "…".into(),
-                "…".into(),
-                "…".into(),
-            ]
-        });
-        let rows = first.iter().map(row).chain(between).chain(last.iter().map(row));
-        if tenants {
-            table(["tenant", "code", "name", "owner", "reason", "since"], rows, usize::MAX, out);
-        } else {
-            let rows = rows.map(|[_, rest @ ..]| rest);
-            table(["code", "name", "owner", "reason", "since"], rows, usize::MAX, out);
+pub(super) fn drops(plan: &Plan, sorted: &Sorted<'_>, room: Room, everything: &str, out: &mut String) {
+    let shares = listed(sorted, room);
+    let (mut lost, mut apps) = (0, 0);
+    for (App { drops, standing_out, out_count }, share) in sorted.own.iter().zip(shares) {
+        if share == 0 {
+            lost += drops.len() as u64;
+            apps += 1;
+            continue;
         }
+        heading(plan, drops, out);
+        let picked = pick(standing_out, share);
+        let more = drops.len() - picked.len();
+        if more > 0 {
+            let is_out = |position: &&usize| standing_out.get(**position) == Some(&true);
+            let which = match out_count - picked.iter().filter(is_out).count() {
+                0 => "none of those stands out".into(),
+                left_out => format!("{} of those stand out, too", grouped(left_out as u64)),
+            };
+            let _ = writeln!(out, "**… and {} more here, not listed** ({which}).\n", grouped(more as u64));
+        }
+        let mut before = None;
+        let mut rows = Vec::with_capacity(picked.len());
+        for position in picked {
+            // A gap in the list is seen where it is.
+            if before.is_some_and(|before| before + 1 < position) {
+                rows.push(["…", "…", "…", "…", "…", "…"].map(String::from));
+            }
+            before = Some(position);
+            rows.extend(drops.get(position).map(|drop| row(drop)));
+        }
+        drop_table(drops, rows.into_iter(), usize::MAX, out);
     }
-    if !folded.is_empty() {
-        let lost: usize = folded.iter().map(|group| group.drops.len()).sum();
-        let (lost, apps) = (grouped(lost as u64), count(folded.len() as u64, "more app", "more apps"));
+    if apps > 0 {
+        let (lost, apps) = (grouped(lost), count(apps, "more app", "more apps"));
         let _ = writeln!(out, "\n**… and {lost} drops in {apps}, not listed**: {everything} lists them.");
     }
 }
 
-fn heading(plan: &Plan, drops: &[Drop], out: &mut String) {
-    let Some(Drop { app: label, .. }) = drops.first() else { return };
+fn drop_table(drops: &[&Drop], rows: impl Iterator<Item = [String; 6]>, most: usize, out: &mut String) {
+    if drops.iter().any(|drop| drop.tenant_key.is_some()) {
+        table(["tenant", "code", "name", "owner", "reason", "since"], rows, most, out);
+    } else {
+        let rows = rows.map(|[_, rest @ ..]| rest);
+        table(["code", "name", "owner", "reason", "since"], rows, most, out);
+    }
+}
+
+/// What the base drops as well, folded away: it is pending whatever becomes of this change.
+pub(super) fn pending(sorted: &Sorted<'_>, room: Room, everything: &str, out: &mut String) {
+    let drops = &sorted.pending;
+    if drops.is_empty() {
+        return;
+    }
+    let total = grouped(drops.len() as u64);
+    if room.rest == 0 {
+        let _ = writeln!(out, "\n**{PENDING}: {total}, not listed.**");
+        return;
+    }
+    let _ =
+        writeln!(out, "\n<details><summary>{PENDING} ({total}): whatever becomes of this change</summary>");
+    let mut left = room.rest;
+    for group in drops.chunk_by(|a, b| a.app == b.app) {
+        let Some(first) = group.first().filter(|_| left > 0) else { break };
+        let _ = writeln!(out, "\n`{}`: {}\n", first.app, grouped(group.len() as u64));
+        let picked = pick(&standing_out(group), left);
+        left -= picked.len();
+        let rows = picked.into_iter().filter_map(|position| group.get(position).map(|drop| row(drop)));
+        drop_table(group, rows, usize::MAX, out);
+    }
+    fold(drops.len(), room.rest, "here", everything, out);
+    out.push_str("\n</details>\n");
+}
+
+/// What the base would drop or forget, and this plan does not.
+pub(super) fn taken_back(plan: &Plan, room: Room, everything: &str, out: &mut String) {
+    let keys = plan.base.as_ref().map(|base| base.taken_back.as_slice()).unwrap_or_default();
+    if keys.is_empty() {
+        return;
+    }
+    let total = grouped(keys.len() as u64);
+    if room.rest == 0 {
+        let _ = writeln!(out, "\n**Taken back: {total}, not listed.**");
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "\n#### Taken back ({total}): main would drop or forget it, and this change does not\n"
+    );
+    let rows = keys.iter().map(|key| [code(key, NAME * 2).unwrap_or_default()]);
+    table(["subscription"], rows, room.rest, out);
+    fold(keys.len(), room.rest, "here", everything, out);
+}
+
+fn heading(plan: &Plan, drops: &[&Drop], out: &mut String) {
+    let Some(Drop { app: label, .. }) = drops.first().copied() else { return };
     let facts = plan.facts.apps.iter().find(|app| app.app == *label);
     let tracked = facts.map_or(String::new(), |app| format!(" of {}", grouped(app.tracked)));
     let will = if plan.refused { "would" } else { "will" };
@@ -157,7 +225,7 @@ fn heading(plan: &Plan, drops: &[Drop], out: &mut String) {
         told.push(format!("{id} at {place}"));
     }
     let without = |of: fn(&Drop) -> &Option<String>| {
-        let is_missing = |drop: &&Drop| of(drop).as_deref().is_none_or(is_blank);
+        let is_missing = |drop: &&&Drop| of(drop).as_deref().is_none_or(is_blank);
         drops.iter().filter(is_missing).count() as u64
     };
     for (what, number) in
@@ -173,7 +241,18 @@ fn heading(plan: &Plan, drops: &[Drop], out: &mut String) {
 }
 
 fn row(drop: &Drop) -> [String; 6] {
-    let Drop { app: _, tenant_key, approval_code, name, owner, reason, since, generation: _, outcome } = drop;
+    let Drop {
+        app: _,
+        tenant_key,
+        approval_code,
+        name,
+        owner,
+        reason,
+        since,
+        generation: _,
+        outcome,
+        pending: _,
+    } = drop;
     let tried = outcome.map_or(String::new(), |outcome| format!(", **last try: `{}`**", outcome.as_str()));
     [
         tenant_key.as_ref().map_or(String::new(), |tenant| format!("`{tenant}`")),
@@ -247,6 +326,7 @@ fn forget(forget: &Forget) -> [String; 3] {
         since,
         generation: _,
         sent_at,
+        pending,
     } = forget;
     let mut told: Vec<String> = [(name, NAME), (owner, OWNER), (reason, SENTENCE)]
         .into_iter()
@@ -255,6 +335,9 @@ fn forget(forget: &Forget) -> [String; 3] {
     told.push(format!("since {}", time::date(*since)));
     if let Some(at) = sent_at {
         told.push(format!("**sent {} without a verdict: it may be gone**", time::minute(*at)));
+    }
+    if *pending {
+        told.push("pending on main already".into());
     }
     ["**forget**".into(), key(&forget.key()), told.join(", ")]
 }

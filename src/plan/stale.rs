@@ -1,0 +1,52 @@
+//! What has become of the ledger since a saved plan was made from it.
+
+use super::{Plan, base};
+use crate::state::{Contains, Lines, State};
+
+/// Why a saved plan may no longer be what would happen. `apply` decides that by the digest; this only warns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// The line that the plan was made from.
+    pub plan_serial: u64,
+    /// The ledger's last line now.
+    pub state_serial: u64,
+    /// Whether the ledger's history holds the plan's line, as far as it goes back.
+    pub history: Contains,
+    /// What runs of this very plan have done of it.
+    pub applied: Applied,
+}
+
+/// How much of a plan its own runs have done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Nothing, or nothing that the ledger tells.
+    Not,
+    /// Some of its calls and forgets.
+    Partly {
+        /// How many.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// All of them.
+    Wholly,
+}
+
+/// Compares a saved plan with a state; none where nothing has moved, and where the state is of another lineage: then
+/// it tells nothing of this plan.
+pub fn stale(plan: &Plan, state: &State, lines: &Lines) -> Option<Stale> {
+    if plan.facts.lineage != state.lineage {
+        return None;
+    }
+    let crc = u32::from_str_radix(&plan.facts.tail_crc, 16).unwrap_or_default();
+    let history = lines.contains(plan.facts.serial, crc);
+    if state.serial == plan.facts.serial && history == Contains::Yes {
+        return None;
+    }
+    let applied = match base::done(plan, state) {
+        (0, _) => Applied::Not,
+        (done, of) if done == of => Applied::Wholly,
+        (done, of) => Applied::Partly { done, of },
+    };
+    Some(Stale { plan_serial: plan.facts.serial, state_serial: state.serial, history, applied })
+}
