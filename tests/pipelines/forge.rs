@@ -322,23 +322,16 @@ fn help(command: &str) -> String {
 /// The program, where the steps find it.
 fn install(path: &Path) {
     let program = env!("CARGO_BIN_EXE_larksub");
-    let missing = [("plan", "--base"), ("apply", "--report")].map(|(command, option)| {
-        let is_missing = !help(command).contains(option);
-        if is_missing {
-            loud(&format!("this larksub has no `{command} {option}`: it is left out of the pipelines"));
-        }
-        is_missing
-    });
-    if missing == [false, false] {
+    if help("apply").contains("--report") {
         std::os::unix::fs::symlink(program, path).unwrap();
         return;
     }
-    // CONDITION: until both are there, what is tested is everything else. To be deleted with `has_apply_report` then.
-    let [base, report] = missing.map(u8::from);
+    // CONDITION: until it is there, what is tested is everything else. To be deleted with `has_apply_report` then.
+    loud("this larksub has no `apply --report`: it is left out of the pipelines");
     let text = format!(
         "#!/usr/bin/env bash\nargs=() command=$1\nfor arg; do case $arg in plan | apply) command=$arg ;; esac; done\n\
-         while [ $# -gt 0 ]; do\n  case {base}{report}$command$1 in\n    1?plan--base | ?1apply--report) shift 2; continue ;;\n    \
-         1?plan--base=* | ?1apply--report=*) shift; continue ;;\n  esac\n  args+=(\"$1\"); shift\ndone\n\
+         while [ $# -gt 0 ]; do\n  case $command$1 in\n    apply--report) shift 2; continue ;;\n    \
+         apply--report=*) shift; continue ;;\n  esac\n  args+=(\"$1\"); shift\ndone\n\
          exec {program} \"${{args[@]}}\"\n"
     );
     fs::write(path, text).unwrap();

@@ -362,6 +362,27 @@ fn two_merges_one_after_the_other_are_each_what_was_reviewed() {
 }
 
 #[test]
+fn what_main_waits_for_already_is_told_apart_from_what_a_pull_request_adds() {
+    let Some(forge) = Forge::new(Config::default()) else { return };
+    let (one, two) = (forge.removing(&[2]), forge.removing(&[11]));
+    forge.merge(one);
+    // Nobody has approved the first one yet.
+    forge.push_again(two, |desk| {
+        git(desk, &["fetch", "--quiet", "origin", "main"]);
+        git(desk, &["merge", "--quiet", "--message", "main", "FETCH_HEAD"]);
+        fs::write(desk.join("seen"), "").unwrap();
+    });
+    let plan = forge.plan(two).ends(Success);
+    assert_eq!([&plan.outputs["drops"], &plan.outputs["own_drops"]], ["2", "1"], "{plan}");
+    forge.comment(two).ends(Success);
+    let comment = forge.comments(two).remove(0);
+    assert!(
+        comment.contains("pending") && comment.contains(&code(2)) && comment.contains(&code(11)),
+        "{comment}"
+    );
+}
+
+#[test]
 fn a_cancelled_apply_pushes_what_it_recorded_and_the_same_job_finishes_it() {
     let latency = Latency::between(Duration::from_millis(250), Duration::from_millis(250));
     let Some(forge) = Forge::new(Config { latency, ..Config::default() }) else { return };
