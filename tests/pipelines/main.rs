@@ -1,0 +1,13 @@
+//! The pipelines of `examples/` are run as they stand: their shell is taken out of the files with a YAML parser and
+//! executed step by step, against a repository, a service and a platform on this machine.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod action;
+mod forge;
+mod github;
+mod gitlab;
+mod job;
+mod lint;
+mod others;
+mod workflow;
