@@ -380,6 +380,7 @@ fn tell(
     if let Some(unrecorded) = &report.unrecorded {
         let text = render::report::unrecorded(unrecorded, lineage, context.stderr.paint);
         let _ = io::stderr().lock().write_all(text.as_bytes());
+        super::shared::keep_unsent(context, unrecorded, lineage);
     }
     let text = match args.format {
         Format::Text => render::report::summary(report, context.stdout.paint),

@@ -42,8 +42,8 @@ pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
 
 fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Failure> {
     let (plan, text) = read_plan(path)?;
-    // The plan stands for itself; a state that happens to be here only tells whether it is stale.
-    if let Ok(reading) = read_file(&context.workspace.state) {
+    // The plan stands for itself; a state that happens to be here only tells whether it is stale. Nothing is fetched for that.
+    if let Ok(reading) = read_file(context.workspace.state.as_path()) {
         let crc = u32::from_str_radix(&plan.facts.tail_crc, 16).unwrap_or_default();
         let is_here = plan.facts.lineage == reading.state.lineage;
         let moved = reading.state.serial != plan.facts.serial;
