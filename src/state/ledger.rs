@@ -403,7 +403,6 @@ pub(super) fn shared_error(path: &Path, trouble: Trouble) -> LedgerError {
     use super::shared::Kind;
     match trouble.kind {
         Kind::Missing => LedgerError::Missing { path: path.into() },
-        Kind::Exists => LedgerError::Exists { path: path.into() },
         _ => LedgerError::Shared { path: path.into(), trouble: Box::new(trouble) },
     }
 }

@@ -432,6 +432,7 @@ pub(super) fn missing() -> Trouble {
 
 pub(super) fn exists() -> Trouble {
     Trouble::new(Kind::Exists, "is there already")
+        .hint("nothing was changed: a new state would forget what is subscribed; name another address to begin anew")
 }
 
 pub(super) fn not_theirs(holder: &Holder) -> Trouble {

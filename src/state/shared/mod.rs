@@ -243,12 +243,12 @@ impl Drop for Writer {
         let _ = match &self.to {
             To::Http(locked) => {
                 let locked = (**locked).clone();
-                self.driver.run(timeout(FAREWELL, async move { locked.unlock().await }))
+                self.driver.run(async move { timeout(FAREWELL, locked.unlock()).await })
             }
             #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
             To::Objects(leased) => {
                 let leased = (**leased).clone();
-                self.driver.run(timeout(FAREWELL, async move { leased.end().await }))
+                self.driver.run(async move { timeout(FAREWELL, leased.end()).await })
             }
         };
     }

@@ -60,7 +60,7 @@ impl fmt::Display for Holder {
         let Self { id, who, operation, since, heartbeat } = self;
         let short = |text: &str| shown(cut_bytes(text, 300)).into_owned();
         f.write_str(&short(if who.is_empty() { "somebody" } else { who }))?;
-        if !operation.is_empty() {
+        if !operation.is_empty() && !who.contains(operation.as_str()) {
             write!(f, ", {}", short(operation))?;
         }
         if let Some(since) = since {
