@@ -11,7 +11,11 @@ fn scratch() -> Scratch {
 #[test]
 fn an_address_with_a_secret_in_it_is_refused_and_never_shown() {
     let scratch = scratch();
-    for address in ["https://me:hunter2secret@git.example/s", "s3://key:hunter2secret@b/k", "https://x/s?sig=hunter2secret"] {
+    for address in [
+        "https://me:hunter2secret@git.example/s",
+        "s3://key:hunter2secret@b/k",
+        "https://x/s?sig=hunter2secret",
+    ] {
         scratch.set("LARKSUB_STATE", address);
         for line in ["plan", "init", "apply --auto-approve", "validate", "state unlock x"] {
             scratch.run(line).exit(1).says(["environment"]);

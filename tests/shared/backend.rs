@@ -98,7 +98,9 @@ fn serve(mut stream: TcpStream, backend: &Backend, style: Style) -> Option<()> {
         backend.seen.lock().unwrap().push(seen.clone());
         let (status, answer) = answer(backend, style, &seen);
         let length = answer.len();
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).ok()?;
         stream.write_all(&answer).ok()?;
     }

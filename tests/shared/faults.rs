@@ -8,7 +8,8 @@ use crate::support::{Platform, Scratch};
 /// A fault in the middle of an apply that it gets over: everything is done, once, and stored.
 #[test]
 fn an_answer_that_says_nothing_is_asked_for_again_and_no_line_is_lost_or_doubled() {
-    let error = |status| Do::Answer(status, "<Error><Code>Odd</Code><Message>so it is</Message></Error>".into());
+    let error =
+        |status| Do::Answer(status, "<Error><Code>Odd</Code><Message>so it is</Message></Error>".into());
     for act in [error(500), error(503), Do::Lose, Do::Cut] {
         for store in Store::all() {
             let all = codes(12);
@@ -19,7 +20,12 @@ fn an_answer_that_says_nothing_is_asked_for_again_and_no_line_is_lost_or_doubled
             scratch.run("apply --auto-approve").exit(0).says(["12 unsubscribed"]);
             assert_eq!(platform.calls().len(), 12, "{} {act:?}", store.name);
             let ledger = pulled(&scratch);
-            assert_eq!((ledger.of("outcome").len(), ledger.of("intent").len()), (12, 12), "{} {act:?}", store.name);
+            assert_eq!(
+                (ledger.of("outcome").len(), ledger.of("intent").len()),
+                (12, 12),
+                "{} {act:?}",
+                store.name
+            );
         }
     }
 }
@@ -40,8 +46,8 @@ fn a_conflict_without_a_winner_is_no_loss() {
 /// A store that is gone in the middle of a run: nothing more is sent, and what is true is kept and pushed later.
 #[test]
 fn what_cannot_be_stored_is_kept_here_and_pushed_later() {
-    for store in Store::all() {
-        for act in [Do::Cut, Do::Answer(503, String::new()), Do::Answer(403, String::new())] {
+    for act in [Do::Cut, Do::Answer(503, String::new()), Do::Answer(403, String::new())] {
+        for store in Store::all() {
             let all = codes(30);
             let platform = Platform::start(&all, &["--latency", "30ms..60ms"]);
             let scratch = dropping(&store, &platform.url, &all);
@@ -54,11 +60,21 @@ fn what_cannot_be_stored_is_kept_here_and_pushed_later() {
             assert!((1..30).contains(&calls), "{calls}");
             let unsent = scratch.text("larksub.state.unsent.jsonl");
             assert!(unsent.starts_with("{\"format\":\"larksub.state.unsent\""), "{unsent}");
-            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&scratch.path("larksub.state.unsent.jsonl").metadata().unwrap().permissions()) & 0o777, 0o600);
+            assert_eq!(
+                std::os::unix::fs::PermissionsExt::mode(
+                    &scratch.path("larksub.state.unsent.jsonl").metadata().unwrap().permissions()
+                ) & 0o777,
+                0o600
+            );
             store.proxy.heal();
             let ledger = pulled(&scratch);
             let kept = unsent.lines().count() - 1;
-            assert_eq!(ledger.of("outcome").len() + kept, calls, "{} {act:?}: every call is told of", store.name);
+            assert_eq!(
+                ledger.of("outcome").len() + kept,
+                calls,
+                "{} {act:?}: every call is told of",
+                store.name
+            );
             unlock(&scratch);
             scratch.run("state push larksub.state.unsent.jsonl").exit(0).says(["delete it"]);
             assert_eq!(pulled(&scratch).of("outcome").len(), calls, "{} {act:?}", store.name);
@@ -85,7 +101,13 @@ fn a_store_that_says_it_stored_and_did_not_is_found_out_before_a_call() {
         let platform = Platform::start(&all, &[]);
         let scratch = dropping(&store, &platform.url, &all);
         let (method, path) = store.append;
-        store.proxy.rule(method, path, 0, usize::MAX, Do::Answer(if store.name == "azure" { 201 } else { 200 }, String::new()));
+        store.proxy.rule(
+            method,
+            path,
+            0,
+            usize::MAX,
+            Do::Answer(if store.name == "azure" { 201 } else { 200 }, String::new()),
+        );
         let failed = scratch.run("apply --auto-approve");
         failed.exit(7);
         assert_eq!(platform.calls().len(), 0, "{}: {failed}", store.name);

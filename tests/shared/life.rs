@@ -11,7 +11,10 @@ pub fn dropping(store: &Store, url: &str, codes: &[String]) -> Scratch {
     scratch.run("init").exit(0).says(["an empty state"]);
     scratch.run("import --declared").exit(0);
     scratch.set("LARKSUB_APP_SECRET", "any-secret");
-    scratch.write("larksub.toml", "[policy]\nmax_drop_percent = 100\n\n".to_owned() + &manifest::<&str>(url, &[]));
+    scratch.write(
+        "larksub.toml",
+        "[policy]\nmax_drop_percent = 100\n\n".to_owned() + &manifest::<&str>(url, &[]),
+    );
     scratch
 }
 
@@ -37,7 +40,7 @@ fn every_command_works_on_an_address_as_on_a_file() {
         scratch.run("plan --detailed-exitcode").exit(0);
         scratch.run("apply plan.json").exit(0).says(["already applied"]);
         scratch.run("state list --all").exit(0).says([&store.url, "unsubscribed"]);
-        scratch.run("state history").exit(0).says(["outcome", "apply"]);
+        scratch.run("state history").exit(0).says(["end: done", "apply"]);
         scratch.run("show --format json").exit(0).says(["larksub.state.view"]);
         scratch.run(&format!("import --app hr {}", code(1))).exit(0);
         scratch.run(&format!("state rm hr/{} --reason gone", code(1))).exit(0);
@@ -56,7 +59,15 @@ fn what_is_not_there_is_never_taken_for_nothing_is_subscribed() {
         let scratch = Scratch::new();
         store.set(&scratch);
         scratch.write("larksub.toml", manifest("http://127.0.0.1:1", &[code(1)]));
-        for line in ["plan", "apply --auto-approve", "import --declared", "state list", "state pull", "show", "state repair"] {
+        for line in [
+            "plan",
+            "apply --auto-approve",
+            "import --declared",
+            "state list",
+            "state pull",
+            "show",
+            "state repair",
+        ] {
             scratch.run(line).exit(1).says(["there is no state at", &store.url]);
         }
         scratch.run("validate").exit(0).says(["none yet"]);
@@ -75,7 +86,10 @@ fn a_state_moves_there_and_back_byte_for_byte() {
         let before = scratch.state();
         store.set(&scratch);
         let to = &store.url;
-        scratch.run(&format!("state migrate larksub.state.jsonl {to}")).exit(0).says(["read back and compared", "move it away"]);
+        scratch
+            .run(&format!("state migrate larksub.state.jsonl {to}"))
+            .exit(0)
+            .says(["read back and compared", "move it away"]);
         scratch.run(&format!("state migrate larksub.state.jsonl {to}")).exit(1).says(["is there already"]);
         assert_eq!(scratch.state(), before, "the old one stays");
         assert_eq!(scratch.run("state pull").exit(0).stdout.as_bytes(), before, "{}", store.name);
@@ -117,11 +131,19 @@ fn a_copy_that_went_on_is_pushed_and_one_that_went_another_way_is_not() {
         scratch.run("state push copy.jsonl").exit(0).says(["nothing to add"]);
         scratch.run(&format!("state rm hr/{} --reason x --state copy.jsonl", code(1))).exit(0);
         scratch.run("state push copy.jsonl").exit(0).says(["1 line added"]);
-        assert_eq!(scratch.run("state pull").stdout.as_bytes(), scratch.bytes("copy.jsonl"), "{}", store.name);
+        assert_eq!(
+            scratch.run("state pull").stdout.as_bytes(),
+            scratch.bytes("copy.jsonl"),
+            "{}",
+            store.name
+        );
         scratch.run(&format!("state rm hr/{} --reason x --state copy.jsonl", code(2))).exit(0);
         scratch.run(&format!("state rm hr/{} --reason y", code(3))).exit(0);
         let before = scratch.run("state pull").stdout.clone();
-        scratch.run("state push copy.jsonl").exit(4).says(["went different ways", "state repair --merge copy.jsonl"]);
+        scratch
+            .run("state push copy.jsonl")
+            .exit(4)
+            .says(["went different ways", "state repair --merge copy.jsonl"]);
         scratch.run("state pull --out copy.jsonl").exit(1).says(["holds what the pulled state does not"]);
         assert_eq!(scratch.run("state pull").stdout, before, "a refused push changes nothing");
         scratch.run("state repair --merge copy.jsonl").exit(0).says(["Merged"]);

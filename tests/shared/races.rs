@@ -19,7 +19,12 @@ fn of_many_applies_at_once_one_wins_each_round() {
             let before = platform.calls().len();
             let running: Vec<_> = (0..WRITERS).map(|_| scratch.spawn("apply --auto-approve")).collect();
             let ran: Vec<_> = running.into_iter().map(|one| one.wait()).collect();
-            let sent = ran.iter().filter(|ran| ran.stdout.contains("1 unsubscribed") || ran.stdout.contains("already_unsubscribed ")).count();
+            let sent = ran
+                .iter()
+                .filter(|ran| {
+                    ran.stdout.contains("1 unsubscribed") || ran.stdout.contains("already_unsubscribed ")
+                })
+                .count();
             assert_eq!(sent, 1, "{} round {round}: {ran:?}", store.name);
             for ran in &ran {
                 assert!(matches!(ran.status, Some(0 | 5)), "{} {ran}", store.name);
@@ -31,7 +36,10 @@ fn of_many_applies_at_once_one_wins_each_round() {
             assert_eq!(runs, round + 1, "{} round {round}", store.name);
             scratch.aside(&format!("import --app hr {}", all[0])).exit(0);
         }
-        eprintln!("races on {}: {rounds} rounds of {WRITERS}, {winners} winners, {refused} refused", store.name);
+        eprintln!(
+            "races on {}: {rounds} rounds of {WRITERS}, {winners} winners, {refused} refused",
+            store.name
+        );
     }
 }
 

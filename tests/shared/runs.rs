@@ -24,7 +24,10 @@ fn a_second_writer_is_refused_and_told_who_the_first_one_is() {
         }
         scratch.run(&format!("state rm hr/{} --reason x", all[0])).exit(5);
         scratch.run("plan").exit(0);
-        scratch.run("state unlock 00000000-0000-0000-0000-000000000000").exit(1).says(["by another id", "apply"]);
+        scratch
+            .run("state unlock 00000000-0000-0000-0000-000000000000")
+            .exit(1)
+            .says(["by another id", "apply"]);
         let waited = scratch.spawn("apply --auto-approve --lock-timeout 60s");
         first.wait().exit(0).says(["20 unsubscribed"]);
         waited.wait().exit(0);
@@ -43,17 +46,27 @@ fn killed_and_gone_on(store: &Store, after: usize) -> (usize, usize) {
     let shown: BTreeSet<String> = {
         let ran = one.wait();
         let whole = ran.stdout.lines().filter(|line| line.starts_with("unsubscribed "));
-        whole.map(|line| line.split_whitespace().nth(1).unwrap().trim_start_matches("hr/").to_owned()).collect()
+        whole
+            .map(|line| line.split_whitespace().nth(1).unwrap().trim_start_matches("hr/").to_owned())
+            .collect()
     };
     let ledger = pulled(&scratch);
     for code in &shown {
-        assert_eq!(ledger.kinds(code), ["unsubscribed"], "{}: {code} was shown and is not stored", store.name);
+        assert_eq!(
+            ledger.kinds(code),
+            ["unsubscribed"],
+            "{}: {code} was shown and is not stored",
+            store.name
+        );
     }
     // Another machine: nothing but the address is the same.
     let other = Scratch::new();
     store.set(&other);
     other.set("LARKSUB_APP_SECRET", "any-secret");
-    other.write("larksub.toml", "[policy]\nmax_drop_percent = 100\n\n".to_owned() + &manifest::<&str>(&platform.url, &[]));
+    other.write(
+        "larksub.toml",
+        "[policy]\nmax_drop_percent = 100\n\n".to_owned() + &manifest::<&str>(&platform.url, &[]),
+    );
     let refused = other.run("apply --auto-approve");
     refused.exit(5);
     let id = refused.stderr.split("state unlock ").nth(1).unwrap().split('`').next().unwrap().to_owned();
@@ -77,7 +90,10 @@ fn a_runner_that_vanishes_loses_nothing_that_was_shown_and_another_one_goes_on()
             let (shown, calls) = killed_and_gone_on(&store, after);
             // What was in flight is settled by one more call each.
             assert!((30..=38).contains(&calls), "{}: {calls} calls", store.name);
-            eprintln!("killed on {} after {after} calls: {shown} shown, {calls} calls for 30 drops in all", store.name);
+            eprintln!(
+                "killed on {} after {after} calls: {shown} shown, {calls} calls for 30 drops in all",
+                store.name
+            );
         }
     }
 }
@@ -154,7 +170,11 @@ fn a_hundred_drops_take_less_than_ten_seconds_with_50_ms_to_the_store() {
             .iter()
             .filter(|line| line.starts_with(store.append.0) && line.contains(store.append.1))
             .count();
-        eprintln!("100 drops on {} at 50 ms: {took:?}, {} requests, {appends} of them appends", store.name, seen.len());
+        eprintln!(
+            "100 drops on {} at 50 ms: {took:?}, {} requests, {appends} of them appends",
+            store.name,
+            seen.len()
+        );
         assert!(took < Duration::from_secs(10), "{}: {took:?}", store.name);
         store.proxy.delay(Duration::ZERO);
         store.proxy.take_seen();

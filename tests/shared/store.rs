@@ -107,7 +107,9 @@ pub const SECRET: &str = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY";
 fn address(name: &str, variable: &str, is_built: bool) -> Option<String> {
     let address = std::env::var(variable).ok().filter(|_| is_built);
     if address.is_none() {
-        eprintln!("SKIPPED: nothing of this test runs on {name}: it needs --features {name} and {variable} (see .ci/run)");
+        eprintln!(
+            "SKIPPED: nothing of this test runs on {name}: it needs --features {name} and {variable} (see .ci/run)"
+        );
     }
     address.map(|address| address.trim_start_matches("http://").trim_end_matches('/').to_owned())
 }
@@ -124,7 +126,8 @@ fn put(upstream: &str, line: &str, headers: &str) -> String {
 
 /// The emulator's account is the same everywhere, and no secret.
 fn make_container(upstream: &str, name: &str) {
-    const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+    const KEY: &str =
+        "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
     let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     let signed = format!(
         "PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:{date}\nx-ms-version:2021-08-06\n/devstoreaccount1/devstoreaccount1/{name}\nrestype:container"

@@ -7,7 +7,8 @@ use crate::store::Store;
 use crate::support::{Platform, Scratch, code, manifest};
 
 fn is_there() -> bool {
-    let is_there = Command::new("terraform").arg("version").output().is_ok_and(|output| output.status.success());
+    let is_there =
+        Command::new("terraform").arg("version").output().is_ok_and(|output| output.status.success());
     if !is_there {
         eprintln!("SKIPPED: there is no terraform in PATH, and nothing of this test ran");
     }
@@ -45,7 +46,10 @@ fn while_terraform_holds_the_lock_larksub_exits_5_and_names_it() {
     scratch.write("larksub.toml", manifest("http://127.0.0.1:1", &[code(1)]));
     let program = env!("CARGO_BIN_EXE_larksub");
     // Terraform runs larksub while it applies, and so while it holds the lock.
-    let shell = format!("cd .. && {program} init --state {} > said.txt 2>&1; echo \\\"= $?\\\" >> said.txt", store.url);
+    let shell = format!(
+        "cd .. && {program} init --state {} > said.txt 2>&1; echo \\\"= $?\\\" >> said.txt",
+        store.url
+    );
     let provisioner = format!("  provisioner \"local-exec\" {{\n    command = \"{shell}\"\n  }}");
     configure(&scratch, &store.url, &provisioner);
     let (is_done, said) = terraform(&scratch, "apply -auto-approve");
@@ -63,15 +67,24 @@ fn while_larksub_holds_the_lock_terraform_is_refused_and_shown_who() {
     }
     let store = Store::http();
     let all = codes(3);
-    let platform = Platform::start(&all, &["--latency", "3s..3s"]);
+    let platform = Platform::start(&all, &["--latency", "6s..6s"]);
+    let theirs = Scratch::new();
+    configure(&theirs, &store.url, "");
     let scratch = dropping(&store, &platform.url, &all);
-    configure(&scratch, &store.url, "");
     let running = scratch.spawn("apply --auto-approve");
-    running.until("a call is sent", || !platform.calls().is_empty());
-    let (is_done, said) = terraform(&scratch, "plan -lock-timeout=0s");
+    running.until("it holds the lock", || store.backend.as_ref().unwrap().kept("/states/one").lock.is_some());
+    let lock = store.backend.as_ref().unwrap().kept("/states/one").lock.unwrap();
+    let lock: serde_json::Value = serde_json::from_str(&lock).unwrap();
+    assert!(lock["Who"].as_str().unwrap().contains("apply"), "{lock}");
+    let (is_done, said) = terraform(&theirs, "plan -lock-timeout=0s");
     assert!(!is_done, "{said}");
-    for word in ["Error acquiring the state lock", "Operation: apply", "larksub"] {
+    // It shows the holder's id, and of the rest its own.
+    for word in ["Error acquiring the state lock", "already locked", lock["ID"].as_str().unwrap()] {
         assert!(said.contains(word), "{said}");
     }
     running.wait().exit(0);
+    // Once it is free, Terraform does not take the document for a state of its own.
+    let (is_done, said) = terraform(&theirs, "apply -auto-approve");
+    assert!(!is_done && said.contains("version"), "{said}");
+    scratch.run("plan --detailed-exitcode").exit(0);
 }

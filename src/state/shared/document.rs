@@ -1,7 +1,8 @@
 //! The ledger as one JSON document, for servers that keep one document. Pure.
 //!
 //! `serial` and `lineage` stand at its top, where Terraform's state has them and where servers look for them. The lines are
-//! strings, so that a server that writes JSON anew cannot change a byte of them.
+//! strings, so that a server that writes JSON anew cannot change a byte of them. There is no `version` at its top: with one, an
+//! old one, Terraform would take the document for a state of its own, and write over it.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -12,7 +13,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct Document<'a> {
     format: std::borrow::Cow<'a, str>,
-    version: u32,
+    format_version: u32,
     serial: u64,
     lineage: Uuid,
     lines: Vec<std::borrow::Cow<'a, str>>,
@@ -22,7 +23,7 @@ struct Document<'a> {
 pub(super) fn write(ledger: &[u8], serial: u64, lineage: Uuid) -> Result<Vec<u8>, String> {
     let text = std::str::from_utf8(ledger).map_err(|error| error.to_string())?;
     let lines = text.lines().map(Into::into).collect();
-    let document = Document { format: FORMAT.into(), version: VERSION, serial, lineage, lines };
+    let document = Document { format: FORMAT.into(), format_version: VERSION, serial, lineage, lines };
     let mut bytes = serde_json::to_vec_pretty(&document).map_err(|error| error.to_string())?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -41,7 +42,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<u8>, String> {
     if value.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
         return Err("is another document, not a state of larksub".into());
     }
-    if value.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
+    if value.get("format_version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
         return Err("is a document of a newer larksub".into());
     }
     let document: Document<'_> =
@@ -75,8 +76,8 @@ mod tests {
             ("", "no JSON"),
             ("{}", "another document"),
             (r#"{"version":4,"terraform_version":"1.11.4","serial":3}"#, "Terraform"),
-            (r#"{"format":"larksub.state.document","version":2}"#, "newer"),
-            (r#"{"format":"larksub.state.document","version":1}"#, "damaged"),
+            (r#"{"format":"larksub.state.document","format_version":2}"#, "newer"),
+            (r#"{"format":"larksub.state.document","format_version":1}"#, "damaged"),
         ] {
             let error = read(bytes.as_bytes()).unwrap_err();
             assert!(error.contains(why), "{bytes}: {error}");

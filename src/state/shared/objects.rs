@@ -27,6 +27,8 @@ use crate::text::{cut_bytes, shown};
 const SNAPSHOT_AFTER: usize = 64;
 /// How many objects are asked for at the same time.
 const AT_ONCE: usize = 16;
+/// What a refusal is most often about.
+const RIGHTS: &str = "check the address, the region, and that the credentials in the environment may list and get what is under its key";
 /// How often a request is made that nothing definite comes back from.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
@@ -372,7 +374,7 @@ impl Bad {
     pub fn reading(self) -> Trouble {
         let trouble = Trouble::new(Kind::Read, format!("cannot be read: {}", self.says()));
         match self {
-            Self::Refused(_) => trouble,
+            Self::Refused(_) => trouble.hint(RIGHTS),
             _ => trouble.hint("run this again when the store answers; nothing was changed"),
         }
     }
