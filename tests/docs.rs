@@ -167,7 +167,7 @@ fn strangers(line: &str, options: &BTreeMap<String, BTreeSet<String>>) -> Vec<St
 #[test]
 fn every_option_that_is_named_exists() {
     // Of cargo, git and rustup.
-    const FOREIGN: [&str; 5] = ["--release", "--example", "--test", "--rebase", "--locked"];
+    const FOREIGN: [&str; 6] = ["--features", "--release", "--example", "--test", "--rebase", "--locked"];
     let options = options();
     let all: BTreeSet<&String> = options.values().flatten().collect();
     let mut unknown = Vec::new();
