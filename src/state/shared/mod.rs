@@ -62,14 +62,14 @@ enum To {
 
 /// A store that can be asked.
 enum Store {
-    Http(Http),
+    Http(Box<Http>),
     #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
     Objects(Objects),
 }
 
 fn store(place: &Place, settings: &Settings) -> Result<Store, Trouble> {
     match place.address() {
-        Some(Address::Http(url)) => Ok(Store::Http(Http::new(url.clone(), settings)?)),
+        Some(Address::Http(url)) => Ok(Store::Http(Box::new(Http::new(url.clone(), settings)?))),
         #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
         Some(Address::Objects { engine, bucket, key }) => {
             let store = engines::open(*engine, bucket, settings)?;
