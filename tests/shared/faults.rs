@@ -167,3 +167,62 @@ fn a_damaged_object_or_document_is_refused_and_repaired_as_a_copy() {
     scratch.run(&format!("state migrate copy.jsonl {two}")).exit(0);
     scratch.set("LARKSUB_STATE", &two).run("plan").exit(0).says(["2 calls"]);
 }
+
+#[test]
+fn a_lock_whose_answer_was_lost_is_ours_all_the_same() {
+    for store in Store::all() {
+        let all = codes(3);
+        let platform = Platform::start(&all, &[]);
+        let scratch = dropping(&store, &platform.url, &all);
+        let (method, path) = if store.is_objects() { ("PUT", "lease.json") } else { ("LOCK", "") };
+        store.proxy.rule(method, path, 0, 1, Do::Lose);
+        scratch.run("apply --auto-approve").exit(0).says(["3 unsubscribed"]).never_says(["took over"]);
+        scratch.run("import --declared").exit(0);
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_written_or_is_gone_costs_requests_and_nothing_else() {
+    for store in Store::all().into_iter().filter(Store::is_objects) {
+        let scratch = Scratch::new();
+        store.set(&scratch);
+        scratch.write("larksub.toml", crate::support::manifest("http://127.0.0.1:1", &codes(1)));
+        scratch.run("init").exit(0);
+        scratch.run("import --declared").exit(0);
+        store.proxy.rule("PUT", "/snapshot/", 0, 4, Do::Answer(500, String::new()));
+        for round in 0..36 {
+            scratch.aside(&format!("state rm hr/{} --reason round-{round}", codes(1)[0])).exit(0);
+            scratch.aside(&format!("import --app hr {}", codes(1)[0])).exit(0);
+        }
+        assert!(
+            store.proxy.count("PUT", "/snapshot/") > 4,
+            "{}: it is tried again by the next writer",
+            store.name
+        );
+        // It was listed, and is deleted before it is fetched.
+        store.proxy.rule("GET", "/snapshot/0", 0, 1, Do::Answer(404, String::new()));
+        scratch.run("plan").exit(0);
+        assert_eq!(pulled(&scratch).of("forget").len(), 36, "{}", store.name);
+    }
+}
+
+#[test]
+fn a_signature_in_a_request_is_never_shown() {
+    if !cfg!(feature = "azure") {
+        eprintln!("SKIPPED: it needs --features azure");
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.write("larksub.toml", crate::support::manifest("http://127.0.0.1:1", &codes(1)));
+    scratch.set("AZURE_STORAGE_ACCOUNT_NAME", "account").set("LARKSUB_STATE", "az://container/key");
+    scratch.set("AZURE_STORAGE_SAS_TOKEN", "sv=2021-08-06&ss=b&sp=rwl&sig=c2lnbmF0dXJlLXNlY3JldA%3D%3D");
+    scratch.set("LARKSUB_STATE_TIMEOUT", "1");
+    let says = "<Error><Code>AuthenticationFailed</Code><Message>no</Message></Error>";
+    let wrong = crate::support::gateway(move |_| (403, Vec::new(), says.into()));
+    for endpoint in ["http://127.0.0.1:1", &wrong] {
+        scratch.set("AZURE_STORAGE_ENDPOINT", endpoint);
+        for line in ["plan", "init", "state unlock x", "-vv state pull"] {
+            scratch.run(line).exit(1).never_says(["c2lnbmF0", "sig="]);
+        }
+    }
+}
