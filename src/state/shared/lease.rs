@@ -15,10 +15,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::ask::{Bad, pause};
 use super::hold::{Hold, now};
-use super::http::not_theirs;
-use super::objects::{Bad, Objects, pause};
-use super::trouble::{Holder, Kind, Trouble};
+use super::objects::Objects;
+use super::trouble::{Holder, Kind, Trouble, not_theirs};
 
 const FORMAT: &str = "larksub.state.lease";
 /// A store tells whole seconds, and clocks do not run alike.

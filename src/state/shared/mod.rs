@@ -3,6 +3,9 @@
 //! What is kept there is the ledger's own lines, byte for byte. [`read`] needs neither lock nor lease. A [`Writer`] holds one;
 //! whatever becomes of it, no line is ever written in the place of another: see `objects` and `http`.
 
+mod answer;
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+mod ask;
 mod document;
 mod driver;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]

@@ -117,3 +117,21 @@ impl fmt::Display for Trouble {
 }
 
 impl std::error::Error for Trouble {}
+
+/// There is no state.
+pub(super) fn missing() -> Trouble {
+    Trouble::new(Kind::Missing, "is not there")
+}
+
+/// There is one already.
+pub(super) fn exists() -> Trouble {
+    Trouble::new(Kind::Exists, "is there already")
+        .hint("nothing was changed: a new state would forget what is subscribed; name another address to begin anew")
+}
+
+/// What was to be unlocked is locked by another id.
+pub(super) fn not_theirs(holder: &Holder) -> Trouble {
+    let id = shown(&holder.id).into_owned();
+    Trouble::new(Kind::NotTheirs, format!("is locked by another id: {holder}"))
+        .hint(format!("only where that one is surely gone: `larksub state unlock {id}`"))
+}
