@@ -326,6 +326,9 @@ impl Context {
         let locking = Locking { wait, trusts_network: self.trusts_network };
         let opened = open_at(&self.workspace.state, env, &self.holder(), locking)?;
         let Opened { ledger, reading, kept_tail, note } = opened;
+        if self.command == "apply" {
+            shared::note_unsent(self);
+        }
         if let Some(note) = note {
             self.note(&format!("note: {note}"));
         }

@@ -29,10 +29,15 @@ pub fn pull(context: &Context, args: &PullArgs) -> Result<Exit, Failure> {
             context.note_tail(&reading);
             format!("lines {} to {}", reading.lines.first_seq(), reading.state.serial)
         }
-        // What is damaged has to be looked at somewhere.
-        Err(error) => {
+        // What is damaged has to be looked at somewhere, but it may hold anything, and stdout may be a terminal or a log.
+        Err(error) if args.out.is_some() => {
             context.note(&format!("warning: what was pulled is refused as a state: {error}"));
             format!("{} bytes", bytes.len())
+        }
+        Err(source) => {
+            let path = place.as_path().into();
+            return Err(Failure::from(LedgerError::Unreadable { path, source })
+                .hint("`larksub state pull --out FILE` writes it to a file as it is"));
         }
     };
     let Some(out) = &args.out else {
@@ -208,6 +213,17 @@ pub fn unlock(context: &Context, args: &UnlockArgs) -> Result<Exit, Failure> {
         "{place}: unlocked; it was held by {holder}\nIf that one is alive after all, it stops at its next write.\n"
     );
     context.print(&said).map(|()| Exit::Done)
+}
+
+/// Says that outcomes of an earlier run wait to be pushed, where they do.
+pub fn note_unsent(context: &Context) {
+    let path = context.workspace.beside_manifest(unsent::NAME);
+    if context.workspace.state.address().is_some() && path.exists() {
+        let path = path_shown(&path);
+        context.note(&format!(
+            "note: {path} holds outcomes that could not be stored; `larksub state push {path}` adds them, and spares their calls"
+        ));
+    }
 }
 
 /// Keeps what a shared state could not take in a file beside the manifest, and says so; nothing for a state that is a file, whose

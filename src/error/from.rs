@@ -67,7 +67,7 @@ fn shared(title: String, trouble: &Trouble) -> Failure {
     match &trouble.holder {
         Some(holder) if trouble.kind == Kind::Held => failure
             .hint("run this again when that one has ended; `apply --lock-timeout 2m` waits for it")
-            .hint(format!("only where it is surely gone: `larksub state unlock {}`", shown(&holder.id))),
+            .hint(format!("only where it is surely gone: `larksub state unlock {}`", holder.plain_id())),
         _ => failure,
     }
 }

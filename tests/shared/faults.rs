@@ -76,10 +76,13 @@ fn what_cannot_be_stored_is_kept_here_and_pushed_later() {
                 store.name
             );
             unlock(&scratch);
+            let other = Scratch::tracking("http://127.0.0.1:1", &codes(1));
+            other.write("larksub.state.unsent.jsonl", &unsent);
+            other.run("state push larksub.state.unsent.jsonl").exit(4).says(["another ledger"]);
             scratch.run("state push larksub.state.unsent.jsonl").exit(0).says(["delete it"]);
             assert_eq!(pulled(&scratch).of("outcome").len(), calls, "{} {act:?}", store.name);
             scratch.run("state push larksub.state.unsent.jsonl").exit(0).says(["0 outcomes"]);
-            scratch.run("apply --auto-approve").exit(0);
+            scratch.run("apply --auto-approve").exit(0).says(["holds outcomes that could not be stored"]);
             assert_eq!(platform.calls().len(), 30, "{} {act:?}: no call twice", store.name);
             scratch.nowhere(&[SECRET.to_owned()]);
         }
@@ -161,6 +164,8 @@ fn a_damaged_object_or_document_is_refused_and_repaired_as_a_copy() {
     backend.set("/states/one", document.replacen("00000002", "0000000X", 1).as_bytes());
     scratch.run("plan").exit(1).says(["does not match its own checksum"]);
     scratch.run("state repair").exit(1).says(["state pull --out copy.jsonl"]);
+    let raw = scratch.run("state pull").exit(1).says(["state pull --out FILE"]).stdout.clone();
+    assert_eq!(raw, "", "what is damaged may hold anything");
     scratch.run("state pull --out copy.jsonl").exit(0).says(["warning"]);
     scratch.run("state repair --state copy.jsonl").exit(0);
     let two = store.url.replace("/one", "/two");

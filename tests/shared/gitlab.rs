@@ -155,6 +155,10 @@ fn a_holder_that_answers_name_is_shown_and_its_text_cannot_command_a_pipeline() 
             "{ran}"
         );
         store.proxy.heal();
+        let body = r#"{"ID":"x`; rm -rf ~","Who":"mallory"}"#;
+        store.proxy.rule("POST", "/lock", 0, usize::MAX, Do::Answer(status, body.into()));
+        scratch.run("import --declared").exit(5).says(["mallory", "`larksub state unlock ID`"]);
+        store.proxy.heal();
         store.proxy.rule("POST", "/lock", 0, usize::MAX, Do::Answer(status, "<html>busy</html>".into()));
         scratch.run("import --declared").exit(5).says(["somebody"]);
     }

@@ -55,6 +55,15 @@ pub struct Holder {
     pub heartbeat: Option<Timestamp>,
 }
 
+impl Holder {
+    /// Its id as it may stand in a command that a person copies; another server's may hold anything.
+    pub fn plain_id(&self) -> &str {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let is_good = !self.id.is_empty() && self.id.len() <= 64 && self.id.chars().all(is_plain);
+        if is_good { &self.id } else { "ID" }
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, who, operation, since, heartbeat } = self;
@@ -131,7 +140,7 @@ pub(super) fn exists() -> Trouble {
 
 /// What was to be unlocked is locked by another id.
 pub(super) fn not_theirs(holder: &Holder) -> Trouble {
-    let id = shown(&holder.id).into_owned();
+    let id = holder.plain_id();
     Trouble::new(Kind::NotTheirs, format!("is locked by another id: {holder}"))
         .hint(format!("only where that one is surely gone: `larksub state unlock {id}`"))
 }
