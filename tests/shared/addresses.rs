@@ -67,7 +67,7 @@ fn a_local_state_has_nothing_to_unlock() {
 #[test]
 fn an_aws_profile_without_keys_of_its_own_is_refused_with_the_command_that_exports_them() {
     if !cfg!(feature = "s3") {
-        eprintln!("SKIPPED: it needs --features s3");
+        crate::store::skipped("the test of AWS profiles needs --features s3");
         return;
     }
     let scratch = scratch();

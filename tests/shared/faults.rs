@@ -214,7 +214,7 @@ fn a_snapshot_that_cannot_be_written_or_is_gone_costs_requests_and_nothing_else(
 #[test]
 fn a_signature_in_a_request_is_never_shown() {
     if !cfg!(feature = "azure") {
-        eprintln!("SKIPPED: it needs --features azure");
+        crate::store::skipped("the test of signatures needs --features azure");
         return;
     }
     let scratch = Scratch::new();

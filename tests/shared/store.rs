@@ -104,12 +104,23 @@ impl Store {
 /// What must never be shown.
 pub const SECRET: &str = "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY";
 
+/// Says, once and past the test harness, that something did not run.
+pub fn skipped(what: &str) {
+    use std::io::Write as _;
+    static SAID: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    let mut said = SAID.lock().unwrap();
+    if !said.iter().any(|known| known == what) {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+        said.push(what.to_owned());
+    }
+}
+
 fn address(name: &str, variable: &str, is_built: bool) -> Option<String> {
     let address = std::env::var(variable).ok().filter(|_| is_built);
     if address.is_none() {
-        eprintln!(
-            "SKIPPED: nothing of this test runs on {name}: it needs --features {name} and {variable} (see .ci/run)"
-        );
+        skipped(&format!(
+            "no test of a shared state runs on {name}: it needs --features {name} and {variable} (see .ci/run)"
+        ));
     }
     address.map(|address| address.trim_start_matches("http://").trim_end_matches('/').to_owned())
 }

@@ -10,7 +10,7 @@ fn is_there() -> bool {
     let is_there =
         Command::new("terraform").arg("version").output().is_ok_and(|output| output.status.success());
     if !is_there {
-        eprintln!("SKIPPED: there is no terraform in PATH, and nothing of this test ran");
+        crate::store::skipped("there is no terraform in PATH, and nothing of this test ran");
     }
     is_there
 }
