@@ -38,6 +38,9 @@ use crate::subscription::{AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
 /// How many tokens are asked for at the same time.
 const TOKENS_AT_ONCE: usize = 16;
 
+/// Why a run that has lost its turn ends; everything that came of it until then is recorded.
+const LET_GO: &str = "the lease on the state ended before it was renewed, so nothing more was sent";
+
 /// Everything that one apply does, decided.
 #[derive(Debug)]
 pub struct Work {
@@ -125,7 +128,7 @@ pub async fn run<P: Platform>(
 ) -> Report {
     let mut report =
         Report { unsettled: work.unsettled, overrides: work.overrides.clone(), ..Report::empty() };
-    let halt = Halt::new(stop);
+    let halt = Halt::new(stop, ledger.hold());
     let refused = tokio::select! {
         refused = authorize(&work.lanes, client) => refused,
         () = halt.signalled() => Vec::new(),
@@ -260,6 +263,13 @@ async fn recorded<P: Platform>(
     join_all(lanes.map(|(index, (lane, pace))| lane::run(lane, index, pace, &shared))).await;
     let mut report = report.into_inner();
     report.signal = halt.signal().filter(|_| !report.pending.is_empty() || halt.cut_short());
+    if halt.has_let_go() && report.unrecorded.is_none() {
+        report.unrecorded = Some(crate::report::Unrecorded {
+            cause: LET_GO.into(),
+            outcomes: Vec::new(),
+            records: Vec::new(),
+        });
+    }
     report.how = how(&report);
     if report.unrecorded.is_none() {
         let end = Record::End(End { at: now(), run, how: report.how });

@@ -3,6 +3,7 @@
 mod adopt;
 mod apply_forms;
 mod forms;
+mod shared;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub use self::adopt::{AddArgs, DoctorArgs, FromStateArgs, ImportArgs, ManifestCo
 pub use self::apply_forms::{ApplyFormArgs, ApplyFormat, ApplyReport};
 use self::forms::report;
 pub use self::forms::{CommentArgs, Format, PlanFormat, Report, ShowFormat};
+pub use self::shared::{LockArgs, MigrateArgs, PullArgs, PushArgs, UnlockArgs};
 
 use crate::commands::sandbox::SandboxArgs;
 use crate::plan::digest::is_digest;
@@ -61,8 +63,8 @@ pub struct Global {
     /// The manifest: a TOML file, or a folder of them [default: larksub.toml]
     #[arg(long, value_name = "PATH", global = true)]
     pub manifest: Option<PathBuf>,
-    /// The state file [env: LARKSUB_STATE] [default: larksub.state.jsonl beside the manifest]
-    #[arg(long, value_name = "PATH", global = true)]
+    /// The state: a file, or s3://…, gs://…, az://…, https://… [env: LARKSUB_STATE] [default: larksub.state.jsonl beside the manifest]
+    #[arg(long, value_name = "PATH|URL", global = true)]
     pub state: Option<PathBuf>,
     /// Write to a state on a network file system, because its locks are known to be real
     #[arg(long, global = true, hide_short_help = true)]
@@ -376,6 +378,14 @@ rm`.")]
 The new ledger has the same lineage and goes on with the next line number. What happened
 before is in the old one, whose name tells its first and last line.")]
     Compact,
+    /// Print a state as it is, byte for byte
+    Pull(PullArgs),
+    /// Add to the state what an apply could not store there, or what a copy of it knows
+    Push(PushArgs),
+    /// Copy a state to another place, and compare
+    Migrate(MigrateArgs),
+    /// Free the lock of a shared state whose holder is gone
+    Unlock(UnlockArgs),
 }
 
 fn code(text: &str) -> Result<ApprovalCode, String> {

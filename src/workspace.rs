@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use crate::manifest::Source;
-use crate::state::Str;
 use crate::state::record::By;
+use crate::state::{Place, Str};
 
 /// The manifest's name where none is given.
 pub const MANIFEST: &str = "larksub.toml";
@@ -22,8 +22,8 @@ pub const STATE: &str = "larksub.state.jsonl";
 pub struct Workspace {
     /// A manifest file, or a folder of them.
     pub manifest: PathBuf,
-    /// The state file.
-    pub state: PathBuf,
+    /// The state: a file, or an address.
+    pub state: Place,
 }
 
 /// Why a manifest could not be read.
@@ -56,11 +56,19 @@ impl Workspace {
     pub fn new(manifest: Option<&Path>, state: Option<&Path>) -> Self {
         let manifest = manifest.unwrap_or(Path::new(MANIFEST)).to_path_buf();
         let state = match state {
-            Some(state) => state.to_path_buf(),
-            None if manifest.is_dir() => manifest.join(STATE),
-            None => manifest.with_file_name(STATE),
+            Some(state) => Place::new(state),
+            None if manifest.is_dir() => manifest.join(STATE).into(),
+            None => manifest.with_file_name(STATE).into(),
         };
         Self { manifest, state }
+    }
+
+    /// A file of this name beside the manifest file, or inside the manifest folder.
+    pub fn beside_manifest(&self, name: &str) -> PathBuf {
+        match self.manifest.is_dir() {
+            true => self.manifest.join(name),
+            false => self.manifest.with_file_name(name),
+        }
     }
 
     /// The texts of the manifest: the file, or the folder's `*.toml` sorted by name, hidden ones left out.

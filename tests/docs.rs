@@ -176,7 +176,7 @@ fn strangers(line: &str, options: &BTreeMap<String, BTreeSet<String>>) -> Vec<St
 #[test]
 fn every_option_that_is_named_exists() {
     // Of cargo, git and rustup.
-    const FOREIGN: [&str; 5] = ["--release", "--example", "--test", "--rebase", "--locked"];
+    const FOREIGN: [&str; 6] = ["--features", "--release", "--example", "--test", "--rebase", "--locked"];
     let mut options = options();
     // How all of them begin.
     options.get_mut("").unwrap().insert("--allow-".into());

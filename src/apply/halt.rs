@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::report::{Signal, Stopped};
+use crate::state::shared::Hold;
 use crate::subscription::{AppLabel, TenantKey};
 
 /// How long calls in flight are waited for after a signal.
@@ -27,6 +28,9 @@ pub struct Stop {
 #[derive(Debug)]
 pub struct Halt {
     stop: Stop,
+    /// The right to write to a shared ledger, which may end.
+    hold: Option<Hold>,
+    has_let_go: Cell<bool>,
     is_orphan: Cell<bool>,
     stopped: RefCell<BTreeSet<(AppLabel, Option<TenantKey>)>>,
     is_broken: Cell<bool>,
@@ -38,10 +42,12 @@ pub struct Halt {
 }
 
 impl Halt {
-    /// Nothing is stopped yet.
-    pub fn new(stop: Stop) -> Self {
+    /// Nothing is stopped yet. Once `hold` has ended, nothing more is sent.
+    pub fn new(stop: Stop, hold: Option<Hold>) -> Self {
         Self {
             stop,
+            hold,
+            has_let_go: Cell::new(false),
             is_orphan: Cell::new(false),
             stopped: RefCell::default(),
             is_broken: Cell::new(false),
@@ -97,9 +103,17 @@ impl Halt {
         self.changed.notify_waiters();
     }
 
+    /// Whether the right to write has ended; it does not come back in this run.
+    pub fn has_let_go(&self) -> bool {
+        if self.hold.as_ref().is_some_and(|hold| !hold.is_good()) {
+            self.has_let_go.set(true);
+        }
+        self.has_let_go.get()
+    }
+
     /// Whether a lane may not send any more.
     pub fn holds(&self, app: &AppLabel, tenant_key: Option<&TenantKey>) -> bool {
-        if self.is_broken.get() || self.signal().is_some() {
+        if self.is_broken.get() || self.has_let_go() || self.signal().is_some() {
             return true;
         }
         let stopped = self.stopped.borrow();

@@ -107,6 +107,7 @@ fn begin(
     if let Some(unrecorded) = &report.unrecorded {
         let text = render::report::unrecorded(unrecorded, reading.state.lineage, context.stderr.paint);
         let _ = io::stderr().lock().write_all(text.as_bytes());
+        super::shared::keep_unsent(context, unrecorded, reading.state.lineage);
     }
     let text = render::report::summary(&report, context.stdout.paint);
     Ok((report, text))

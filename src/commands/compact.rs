@@ -13,6 +13,11 @@ use crate::workspace::{author, now};
 /// # Errors
 /// The state cannot be read, locked or written; it is unchanged then.
 pub fn run(context: &Context) -> Result<Exit, Failure> {
+    if context.workspace.state.address().is_some() {
+        return Err(Failure::new(Exit::Error, "a shared state is not compacted; nothing was changed")
+            .hint("reading it costs the same however long its history is; what happened stays in it")
+            .hint("to begin anew with less: `larksub state pull --out FILE`, compact FILE, `larksub state migrate FILE` to a new address"));
+    }
     let (ledger, reading) = context.ledger(LOCK_WAIT)?;
     let (state, lines) = (&reading.state, &reading.lines);
     let records = compact::records(state, now(), author("state compact", &env));

@@ -1,12 +1,13 @@
 //! `larksub state history`: what happened, and under which plan. Nothing is written.
 
-use super::Context;
 use super::show::json;
 use super::state::{find, manifest};
+use super::{Context, env};
 use crate::cli::Format;
 use crate::error::{Exit, Failure};
 use crate::render;
 use crate::state::history;
+use crate::state::reach::bytes_at;
 use crate::subscription::SubscriptionKey;
 
 /// Runs the command.
@@ -30,14 +31,13 @@ pub fn run(context: &Context, key: Option<&SubscriptionKey>, format: Format) -> 
             })?)
         }
     };
-    let path = &context.workspace.state;
     let unreadable = |error: String| {
         Failure::new(Exit::Error, "the history cannot be read")
             .because(error)
             .hint("run it again; somebody may be writing")
     };
     // The state was read from these bytes a moment ago; whatever was appended since is simply not looked at.
-    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = bytes_at(&context.workspace.state, env).map_err(|error| unreadable(error.to_string()))?;
     let sound_len = usize::try_from(reading.sound_len).unwrap_or(usize::MAX);
     let sound = bytes.get(..sound_len).ok_or_else(|| unreadable("the file was replaced meanwhile".into()))?;
     let entries = history::entries(sound, reading.version, of.as_ref())

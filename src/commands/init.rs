@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::{Context, env};
 use crate::error::{Exit, Failure};
+use crate::state::line::write_line;
+use crate::state::reach::create_at;
 use crate::state::record::{FORMAT, Init, VERSION};
 use crate::state::{Record, ledger};
 use crate::text::shown;
@@ -35,8 +37,24 @@ brand = "feishu"                   # or "lark"
 pub fn run(context: &Context) -> Result<Exit, Failure> {
     let workspace = &context.workspace;
     let state = &workspace.state;
-    if state.symlink_metadata().is_ok() {
-        return Err(ledger::LedgerError::Exists { path: state.clone() }.into());
+    let is_shared = state.address().is_some();
+    if !is_shared && state.as_path().symlink_metadata().is_ok() {
+        return Err(ledger::LedgerError::Exists { path: state.as_path().into() }.into());
+    }
+    let init = Init {
+        at: now(),
+        format: FORMAT.into(),
+        version: VERSION,
+        lineage: Uuid::new_v4(),
+        by: author("init", &env),
+    };
+    let records = [Record::Init(init)];
+    if is_shared {
+        // It may be out of reach, and then nothing is left behind.
+        let line = write_line(1, &records, false).map_err(|error| {
+            Failure::new(Exit::Error, "the first line cannot be formed").because(error.to_string())
+        })?;
+        create_at(state, env, &context.holder(), line.as_bytes())?;
     }
     let manifest = if workspace.manifest.is_dir() {
         workspace.manifest.join(MANIFEST)
@@ -61,16 +79,17 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
             }
         }
     }
-    let init = Init {
-        at: now(),
-        format: FORMAT.into(),
-        version: VERSION,
-        lineage: Uuid::new_v4(),
-        by: author("init", &env),
-    };
-    ledger::create(state, &[Record::Init(init)])?;
-    said.push_str(&format!("{}: an empty state\n", shown_path(state)));
+    if !is_shared {
+        ledger::create(state.as_path(), &records)?;
+    }
+    said.push_str(&format!("{}: an empty state\n", state.shown()));
     context.print(&said)?;
+    if is_shared {
+        context.note(
+            "next: declare subscriptions in the manifest, `larksub import` those that exist, `larksub plan`\nset LARKSUB_STATE to this address wherever larksub runs: the manifest does not name it",
+        );
+        return Ok(Exit::Done);
+    }
     context.note(
         "next: declare subscriptions in the manifest, `larksub import` those that exist, `larksub plan`\nin a repository: commit both files, with `larksub.state.jsonl -text -merge` in .gitattributes",
     );

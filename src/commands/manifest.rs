@@ -209,7 +209,8 @@ fn bound(context: &Context, label: &AppLabel) -> Result<NewApp, Failure> {
         Failure::new(Exit::Error, format!("neither the manifest nor the state has an app `{label}`"))
             .hint("give it a section first: `[apps.LABEL]` with `app_id`, and `brand` or `base_url`")
     };
-    if !context.workspace.state.exists() {
+    let place = &context.workspace.state;
+    if place.address().is_none() && !place.as_path().exists() {
         return Err(nobody());
     }
     let state = context.state(context.state_alone())?.state;

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod repair;
 pub mod sandbox;
 pub mod schema;
+pub mod shared;
 pub mod show;
 pub mod state;
 pub mod validate;
@@ -32,14 +33,19 @@ use crate::error::{Exit, Failure, draw};
 use crate::manifest::{Manifest, Source, parse};
 use crate::render::{Layout, Paint};
 use crate::state::compact::is_overgrown;
-use crate::state::ledger::{Locking, read_file, refuse_newer};
-use crate::state::{Ledger, LedgerError, Reading};
+use crate::state::ledger::{Locking, refuse_newer};
+use crate::state::reach::{Opened, open_at, read_at};
+use crate::state::shared::Holder;
+use crate::state::{Ledger, LedgerError, Place, Reading};
 use crate::text::{is_unseen, shown};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, author, now};
+use uuid::Uuid;
 
 /// What every command works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
+    /// Its words, for whoever finds the state locked by it.
+    pub command: &'static str,
     /// Where manifest and state are.
     pub workspace: Workspace,
     /// Whether a network file system's locks are trusted.
@@ -117,7 +123,7 @@ fn safe(error: &str, arguments: &[OsString]) -> String {
 
 fn run(cli: &Cli) -> Exit {
     let entered = enter(cli.global.folder.as_deref());
-    let context = Context::new(&cli.global);
+    let context = Context { command: name(&cli.command), ..Context::new(&cli.global) };
     let checked = entered.and_then(|()| check_state_path(&context, &cli.command));
     match checked.and_then(|()| dispatch(&context, &cli.command)) {
         Ok(exit) => exit,
@@ -135,6 +141,20 @@ fn enter(folder: Option<&Path>) -> Result<(), Failure> {
         let title = format!("cannot work in {}", shown(&folder.display().to_string()));
         Failure::new(Exit::Error, title).because(error.to_string())
     })
+}
+
+/// The words of a command that writes to the state.
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Init => "init",
+        Command::Import(_) => "import",
+        Command::Apply(_) => "apply",
+        Command::State(StateCommand::Rm { .. }) => "state rm",
+        Command::State(StateCommand::Repair { .. }) => "state repair",
+        Command::State(StateCommand::Push(_)) => "state push",
+        Command::State(StateCommand::Migrate(_)) => "state migrate",
+        _ => "larksub",
+    }
 }
 
 fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
@@ -156,6 +176,10 @@ fn dispatch(context: &Context, command: &Command) -> Result<Exit, Failure> {
             repair::run(context, merge.as_deref(), recovery.as_deref())
         }
         Command::State(StateCommand::Compact) => compact::run(context),
+        Command::State(StateCommand::Pull(args)) => shared::pull(context, args),
+        Command::State(StateCommand::Push(args)) => shared::push(context, args),
+        Command::State(StateCommand::Migrate(args)) => shared::migrate(context, args),
+        Command::State(StateCommand::Unlock(args)) => shared::unlock(context, args),
         Command::Sandbox(args) => {
             let tracked = args.state.as_deref().map(|path| state::tracked(context, path)).transpose()?;
             sandbox::run(args, tracked.unwrap_or_default())
@@ -177,6 +201,7 @@ impl Context {
         let state = state.clone().or_else(|| env(STATE_VARIABLE).map(PathBuf::from));
         let screen = |is_terminal: bool| Screen { is_terminal, paint: paint(*color, is_terminal) };
         Self {
+            command: "larksub",
             workspace: Workspace::new(manifest.as_deref(), state.as_deref()),
             trusts_network: *allow_network_lock,
             stdout: screen(io::stdout().is_terminal()),
@@ -260,14 +285,14 @@ impl Context {
     /// Reads the manifest and, at the same time, the state without a lock, for what decides something. Of the state
     /// nothing has been said yet: that is [`Context::state`]'s, once it is the state's turn.
     pub fn manifest_and_state(&self) -> (ManifestReading, StateReading) {
-        let path = &self.workspace.state;
+        let place = &self.workspace.state;
         thread::scope(|scope| {
-            let state = thread::Builder::new().spawn_scoped(scope, || read_file(path));
+            let state = thread::Builder::new().spawn_scoped(scope, || read_at(place, env));
             let manifest = self.manifest();
             let state = match state {
                 Ok(state) => state.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
                 // A system that gives no more threads.
-                Err(_) => read_file(path),
+                Err(_) => read_at(place, env),
             };
             (manifest, StateReading(state))
         })
@@ -275,7 +300,7 @@ impl Context {
 
     /// Reads the state without a lock; nothing has been said of it yet.
     pub fn state_alone(&self) -> StateReading {
-        StateReading(read_file(&self.workspace.state))
+        StateReading(read_at(&self.workspace.state, env))
     }
 
     /// What was read of the state, for what decides something.
@@ -284,7 +309,7 @@ impl Context {
     /// It is missing, damaged, something else, or of a newer version.
     pub fn state(&self, StateReading(reading): StateReading) -> Result<Reading, Failure> {
         let reading = self.told(reading?);
-        Ok(refuse_newer(&self.workspace.state, reading)?)
+        Ok(refuse_newer(self.workspace.state.as_path(), reading)?)
     }
 
     /// Reads the state without a lock, for what only shows it.
@@ -292,7 +317,7 @@ impl Context {
     /// # Errors
     /// It is missing, damaged or something else.
     pub fn state_of_any_version(&self) -> Result<Reading, Failure> {
-        Ok(self.told(read_file(&self.workspace.state)?))
+        Ok(self.told(read_at(&self.workspace.state, env)?))
     }
 
     fn told(&self, reading: Reading) -> Reading {
@@ -309,8 +334,15 @@ impl Context {
     /// It is missing, locked, not writable, something else, damaged, or of a newer version.
     pub fn ledger(&self, wait: Duration) -> Result<(Ledger, Reading), Failure> {
         let locking = Locking { wait, trusts_network: self.trusts_network };
-        let (ledger, reading, kept) = Ledger::open(&self.workspace.state, locking)?;
-        if let Some(kept) = kept {
+        let opened = open_at(&self.workspace.state, env, &self.holder(), locking)?;
+        let Opened { ledger, reading, kept_tail, note } = opened;
+        if self.command == "apply" {
+            shared::note_unsent(self);
+        }
+        if let Some(note) = note {
+            self.note(&format!("note: {note}"));
+        }
+        if let Some(kept) = kept_tail {
             self.note(&format!(
                 "note: the state ended in a line that was cut off while it was written; it was moved to {}",
                 shown(&kept.display().to_string())
@@ -320,8 +352,21 @@ impl Context {
         Ok((ledger, reading))
     }
 
+    /// This process, as whoever finds the state locked by it is told.
+    pub fn holder(&self) -> Holder {
+        let at = now();
+        Holder {
+            id: Uuid::new_v4().to_string(),
+            who: crate::render::plan::author(&author(self.command, &env)),
+            operation: self.command.into(),
+            since: Some(at),
+            heartbeat: None,
+        }
+    }
+
     fn note_size(&self, reading: &Reading) {
-        if is_overgrown(reading.lines.count(), &reading.state) {
+        // A shared one is read from its newest snapshot, and is not compacted.
+        if self.workspace.state.address().is_none() && is_overgrown(reading.lines.count(), &reading.state) {
             self.note(&format!(
                 "note: {} has {} lines, more than ten times what it adds up to; `larksub state compact` rewrites it",
                 shown(&self.workspace.state.display().to_string()),
@@ -362,11 +407,19 @@ fn check_state_path(context: &Context, command: &Command) -> Result<(), Failure>
         command,
         Command::Doctor(_) | Command::Sandbox(_) | Command::Schema { .. } | Command::Completions { .. }
     );
-    if !needs_state || !context.workspace.state.as_os_str().is_empty() {
+    if !needs_state {
         return Ok(());
+    }
+    if !context.workspace.state.as_path().as_os_str().is_empty() {
+        return check_place(&context.workspace.state);
     }
     Err(Failure::new(Exit::Error, "the path of the state is empty")
         .hint(format!("name a state with --state or {STATE_VARIABLE}, or unset {STATE_VARIABLE}")))
+}
+
+/// What looks like an address and is none is refused before anything is made of it.
+fn check_place(place: &Place) -> Result<(), Failure> {
+    place.check().map_err(|problem| Failure::new(Exit::Error, problem.to_string()).hint(problem.hint()))
 }
 
 /// How long another command's lock is waited for, where nobody says how long.

@@ -120,7 +120,7 @@ fn document(plan: &Plan) -> Result<String, Failure> {
 
 /// A plan saved over the state would end the only ledger there is; two forms in one file would leave one of them.
 fn refuse_inputs(context: &Context, sources: &[Source], args: &PlanArgs) -> Result<(), Failure> {
-    let inputs = std::iter::once((context.workspace.state.clone(), "the state"))
+    let inputs = std::iter::once((context.workspace.state.as_path().to_path_buf(), "the state"))
         .chain(args.base.iter().map(|path| (path.clone(), "the base's plan")))
         .chain(sources.iter().map(|source| (PathBuf::from(&source.path), "the manifest")));
     let outs = args.out.iter().map(|path| ("--out", path.as_path()));

@@ -3,11 +3,12 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{Context, LOCK_WAIT};
+use super::{Context, LOCK_WAIT, env};
 use crate::error::{Exit, Failure};
 use crate::render::count;
 use crate::state::ledger::{Locking, lock};
 use crate::state::line::{write_line, write_lines};
+use crate::state::reach::read_at;
 use crate::state::read::read;
 use crate::state::salvage::{self, Lost};
 use crate::state::{LedgerError, Reading, Record, Unreadable, disk, recovery};
@@ -27,7 +28,10 @@ pub fn run(context: &Context, merge: Option<&Path>, recovery: Option<&Path>) -> 
 
 /// Keeps what can be proved of a damaged ledger.
 fn repair(context: &Context) -> Result<Exit, Failure> {
-    let state = &context.workspace.state;
+    if context.workspace.state.address().is_some() {
+        return repair_shared(context);
+    }
+    let state = context.workspace.state.as_path();
     let path = std::fs::canonicalize(state).map_err(|error| missing(state, error))?;
     let _locked = lock(&path, Locking { wait: LOCK_WAIT, trusts_network: context.trusts_network })?;
     let bytes = std::fs::read(&path).map_err(|source| LedgerError::Read { path: path.clone(), source })?;
@@ -82,8 +86,7 @@ fn merge_copy(context: &Context, other: &Path) -> Result<Exit, Failure> {
     let bytes = std::fs::read(other).map_err(|source| LedgerError::Read { path: other.into(), source })?;
     let theirs: Reading =
         read(&bytes).map_err(|source| LedgerError::Unreadable { path: other.into(), source })?;
-    let ours = std::fs::read(ledger.path())
-        .map_err(|source| LedgerError::Read { path: ledger.path().into(), source })?;
+    let ours = super::shared::bytes_under(&ledger, context)?;
     let Some((records, unknown)) = salvage::merge(&ours, &bytes) else {
         return Err(Failure::new(Exit::Refused, "the two are not copies of one ledger; nothing was changed")
             .hint("name a copy of this very state; `larksub show --state FILE --format json` tells a lineage")
@@ -123,6 +126,19 @@ fn recover(context: &Context, log: &Path) -> Result<Exit, Failure> {
     let mut said = format!("Recovered: {} added.\n", count(records.len() as u64, "record", "records"));
     said.push_str(&unproven(&unknown));
     context.print(&said).map(|()| Exit::Done)
+}
+
+/// Objects that were stored are never changed: a damaged shared state is repaired as a copy, which goes to a new place.
+fn repair_shared(context: &Context) -> Result<Exit, Failure> {
+    match read_at(&context.workspace.state, env) {
+        Ok(_) => context.print("Nothing to repair: every line can be believed.\n").map(|()| Exit::Done),
+        Err(error @ LedgerError::Unreadable { source: Unreadable::Damaged { .. }, .. }) => {
+            Err(Failure::new(Exit::Error, shown(&error.to_string()))
+                .hint("what is stored there is never changed; repair a copy: `larksub state pull --out copy.jsonl`, then `larksub state repair --state copy.jsonl`")
+                .hint("then `larksub state migrate copy.jsonl` to a new address, and go on with that one"))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn appended(serial: u64, records: &[Record<'static>], ends_open: bool) -> Result<String, Failure> {
@@ -180,7 +196,8 @@ fn lost(lost: &[Lost], missing: &[(u64, u64)]) -> String {
     text
 }
 
-fn unproven(unproven: &[String]) -> String {
+/// What `repair` or a push left out, and why; nothing where there is nothing.
+pub fn unproven(unproven: &[String]) -> String {
     if unproven.is_empty() {
         return String::new();
     }

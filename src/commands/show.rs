@@ -42,8 +42,8 @@ pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
 
 fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Failure> {
     let (plan, text) = read_plan(path)?;
-    // The plan stands for itself; a state that happens to be here only tells whether it is stale.
-    let reading = read_file(&context.workspace.state).ok();
+    // The plan stands for itself; a state that happens to be here only tells whether it is stale. Nothing is fetched for that.
+    let reading = read_file(context.workspace.state.as_path()).ok();
     let stale = reading.and_then(|reading| stale(&plan, &reading.state, &reading.lines));
     let stale = stale.as_ref();
     if let Some(stale) = stale {

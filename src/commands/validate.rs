@@ -1,10 +1,11 @@
 //! `larksub validate`: the manifest, and the state where there is one.
 
-use super::Context;
+use super::{Context, env};
 use crate::error::{Exit, Failure, draw};
 use crate::manifest::{Manifest, Problem, Problems};
 use crate::plan::merge::rows;
 use crate::render::{Paint, count};
+use crate::state::reach::read_at;
 use crate::state::{LedgerError, State};
 use crate::text::shown;
 
@@ -31,7 +32,8 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     match &state {
         Some(state) => {
             let tracked = count(state.tracked() as u64, "tracked subscription", "tracked subscriptions");
-            let line = format!("{}: line {}, {tracked}\n", path(&context.workspace.state), state.serial);
+            let line =
+                format!("{}: line {}, {tracked}\n", path(context.workspace.state.as_path()), state.serial);
             said.push_str(&line);
             let warnings = stale_removals(&manifest, state);
             if !warnings.0.is_empty() {
@@ -40,14 +42,13 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
                 );
             }
         }
-        None => said.push_str(&format!("{}: none yet\n", path(&context.workspace.state))),
+        None => said.push_str(&format!("{}: none yet\n", path(context.workspace.state.as_path()))),
     }
     context.print(&said).map(|()| Exit::Done)
 }
 
 fn is_missing(context: &Context) -> bool {
-    use crate::state::ledger::read_file;
-    matches!(read_file(&context.workspace.state), Err(LedgerError::Missing { .. }))
+    matches!(read_at(&context.workspace.state, env), Err(LedgerError::Missing { .. }))
 }
 
 fn summary(manifest: &Manifest) -> String {

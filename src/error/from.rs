@@ -6,6 +6,7 @@ use crate::plan::review::Misplaced;
 use crate::plan::saved::NotAPlan;
 use crate::render::plan::author;
 use crate::render::time;
+use crate::state::shared::{Kind, Trouble};
 use crate::state::{LedgerError, RunFacts, Unreadable};
 use crate::text::{Shown, shown};
 use crate::workspace::ManifestError;
@@ -45,12 +46,29 @@ impl From<LedgerError> for Failure {
                 };
                 failure.hint("run this again when that one has ended; `apply --lock-timeout 30s` waits for it")
             }
+            LedgerError::Shared { trouble, .. } => shared(title, &trouble),
             LedgerError::Network { .. } => Self::new(Exit::Error, title)
                 .hint("two machines could write to it at once, and neither would know: keep it on a local disk")
                 .hint("where you know that its locks are real: --allow-network-lock"),
             LedgerError::Write { .. } => Self::new(Exit::Unwritable, title)
                 .hint("make room, or give this user the right to write there; without a record no call is sent"),
         }
+    }
+}
+
+fn shared(title: String, trouble: &Trouble) -> Failure {
+    let exit = match trouble.kind {
+        Kind::Held => Exit::Locked,
+        Kind::Write | Kind::Lost => Exit::Unwritable,
+        Kind::Missing | Kind::Exists | Kind::Setup | Kind::Read | Kind::NotTheirs => Exit::Error,
+    };
+    let failure =
+        trouble.hints.iter().fold(Failure::new(exit, title), |failure, hint| failure.hint(hint.clone()));
+    match &trouble.holder {
+        Some(holder) if trouble.kind == Kind::Held => failure
+            .hint("run this again when that one has ended; `apply --lock-timeout 2m` waits for it")
+            .hint(format!("only where it is surely gone: `larksub state unlock {}`", holder.plain_id())),
+        _ => failure,
     }
 }
 

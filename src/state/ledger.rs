@@ -13,18 +13,26 @@ use super::disk::{self, network_file_system};
 use super::line::{write_line, write_lines};
 use super::read::{Reading, Unreadable, read};
 use super::record::{Record, VERSION};
+use super::shared::{Hold, Trouble, Writer};
 use super::stream;
 use super::sum::RunFacts;
 use crate::failpoint::{self, Action};
 
-/// The ledger, open for appending and locked. Dropping it frees the lock, and so does the death of the process.
+/// The ledger, open for appending and locked. Dropping it frees the lock. The death of the process frees that of a file;
+/// a shared ledger's lease expires.
 #[derive(Debug)]
 pub struct Ledger {
-    file: File,
+    to: To,
     path: PathBuf,
     next_seq: u64,
     is_broken: bool,
-    has_reserved: bool,
+}
+
+/// What is appended to.
+#[derive(Debug)]
+enum To {
+    File { file: File, has_reserved: bool },
+    Shared(Box<Writer>),
 }
 
 /// How a lock is taken.
@@ -41,9 +49,9 @@ const LONGEST_LINE: u64 = 4096;
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        if self.has_reserved {
+        if let To::File { file, has_reserved: true } = &self.to {
             // What cannot be given back now is given back by the next writer, or is merely taken up.
-            let _ = disk::release(&self.file);
+            let _ = disk::release(file);
         }
     }
 }
@@ -103,6 +111,14 @@ pub enum LedgerError {
         /// The file system.
         kind: &'static str,
     },
+    /// Something is wrong with a shared one.
+    #[error("the state {} {trouble}", .path.display())]
+    Shared {
+        /// Its address.
+        path: PathBuf,
+        /// What.
+        trouble: Box<Trouble>,
+    },
     /// It cannot be written.
     #[error("the state {} cannot be written: {doing}: {source}", .path.display())]
     Write {
@@ -130,6 +146,15 @@ pub fn read_file(path: &Path) -> Result<Reading, LedgerError> {
     read(&bytes).map_err(|source| LedgerError::Unreadable { path: path.into(), source })
 }
 
+/// The bytes of a ledger's file, whatever they say.
+///
+/// # Errors
+/// It is missing, no regular file, or cannot be read.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, LedgerError> {
+    check_regular(path)?;
+    fs::read(path).map_err(|source| read_error(path, source))
+}
+
 /// Refuses a reading of a newer version, for whatever decides or writes.
 ///
 /// # Errors
@@ -146,18 +171,26 @@ pub fn refuse_newer(path: &Path, reading: Reading) -> Result<Reading, LedgerErro
 /// # Errors
 /// Something, even an empty file, is there already; or it cannot be written.
 pub fn create(path: &Path, first: &[Record<'_>]) -> Result<(), LedgerError> {
+    let line = write_line(1, first, false).map_err(|error| forming(path, error))?;
+    create_with(path, line.as_bytes())
+}
+
+/// Makes a new ledger of whole lines. It appears under its path whole and synced, or not at all.
+///
+/// # Errors
+/// Something, even an empty file, is there already; or it cannot be written.
+pub fn create_with(path: &Path, lines: &[u8]) -> Result<(), LedgerError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let line = write_line(1, first, false).map_err(|error| forming(path, error))?;
     let written = |doing| move |source| LedgerError::Write { path: path.into(), doing, source };
     if path.symlink_metadata().is_ok() {
         return Err(LedgerError::Exists { path: path.into() });
     }
     let mut file = tempfile::NamedTempFile::with_prefix_in(".larksub-init-", folder)
         .map_err(|error| written("making a file in its folder")(error.kind().into()))?;
-    file.write_all(line.as_bytes()).map_err(written("writing its first line"))?;
+    file.write_all(lines).map_err(written("writing its first line"))?;
     file.as_file().sync_all().map_err(written("syncing its first line"))?;
     file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => LedgerError::Exists { path: path.into() },
@@ -179,7 +212,22 @@ impl Ledger {
         let reading = refuse_newer(&path, read_file(&path)?)?;
         let next_seq = reading.state.serial.saturating_add(1);
         let kept = if reading.tail_len > 0 { Some(trim(&file, &path, &reading)?) } else { None };
-        Ok((Self { file, path, next_seq, is_broken: false, has_reserved: false }, reading, kept))
+        let to = To::File { file, has_reserved: false };
+        Ok((Self { to, path, next_seq, is_broken: false }, reading, kept))
+    }
+
+    /// A shared one, of which the last line has this number.
+    pub(super) fn shared(path: PathBuf, writer: Writer, serial: u64) -> Self {
+        let next_seq = serial.saturating_add(1);
+        Self { to: To::Shared(Box::new(writer)), path, next_seq, is_broken: false }
+    }
+
+    /// Until when this process may send calls; none where that has no end.
+    pub fn hold(&self) -> Option<Hold> {
+        match &self.to {
+            To::File { .. } => None,
+            To::Shared(writer) => writer.hold(),
+        }
     }
 
     /// Where it is, symbolic links resolved.
@@ -198,8 +246,10 @@ impl Ledger {
         }
         let path = self.path.clone();
         let doing = "reserving room for the whole run";
-        disk::reserve(&self.file, bytes).map_err(|source| LedgerError::Write { path, doing, source })?;
-        self.has_reserved = true;
+        if let To::File { file, has_reserved } = &mut self.to {
+            disk::reserve(file, bytes).map_err(|source| LedgerError::Write { path, doing, source })?;
+            *has_reserved = true;
+        }
         Ok(())
     }
 
@@ -212,7 +262,14 @@ impl Ledger {
             return Ok(());
         }
         let line = write_line(self.next_seq, records, false).map_err(|error| forming(&self.path, error))?;
-        self.write(&line, 1)
+        self.write(&line, 1)?;
+        // A store that loses what it has acknowledged is found out before the run is said to be done.
+        match &self.to {
+            To::Shared(writer) if records.iter().any(|record| matches!(record, Record::End(_))) => {
+                writer.prove().map_err(|trouble| shared_error(&self.path, trouble))
+            }
+            To::Shared(_) | To::File { .. } => Ok(()),
+        }
     }
 
     /// Appends the records as one batch of a line each. They are durable, all of them, when this returns.
@@ -227,6 +284,27 @@ impl Ledger {
         self.write(&text, records.len() as u64)
     }
 
+    /// Appends so many lines that were written elsewhere, exactly as they are. They are durable when this returns.
+    ///
+    /// # Errors
+    /// The disk or the store refused, now or earlier; nothing is written after that.
+    pub fn append_lines(&mut self, text: &[u8], lines: u64) -> Result<(), LedgerError> {
+        let text = std::str::from_utf8(text).map_err(|error| LedgerError::Write {
+            path: self.path.clone(),
+            doing: "forming a line",
+            source: io::Error::other(error),
+        })?;
+        self.write(text, lines)
+    }
+
+    /// The whole of a shared ledger as it is known to be stored; none of a file, which can be read.
+    pub fn content(&self) -> Option<&[u8]> {
+        match &self.to {
+            To::File { .. } => None,
+            To::Shared(writer) => Some(writer.content()),
+        }
+    }
+
     fn write(&mut self, text: &str, lines: u64) -> Result<(), LedgerError> {
         let failed = |doing| {
             let path = self.path.clone();
@@ -236,14 +314,24 @@ impl Ledger {
             return Err(failed("an earlier write failed")(io::Error::other("nothing more is written")));
         }
         self.is_broken = true;
-        if failpoint::hit("append").map_err(failed("appending a line"))? == Action::Half {
-            let half = text.as_bytes().get(..text.len() / 2).unwrap_or_default();
-            self.file.write_all(half).map_err(failed("appending a line"))?;
-            failpoint::die();
+        let action = failpoint::hit("append").map_err(failed("appending a line"))?;
+        match &mut self.to {
+            To::File { file, .. } => {
+                if action == Action::Half {
+                    let half = text.as_bytes().get(..text.len() / 2).unwrap_or_default();
+                    file.write_all(half).map_err(failed("appending a line"))?;
+                    failpoint::die();
+                }
+                file.write_all(text.as_bytes()).map_err(failed("appending a line"))?;
+                failpoint::hit("sync").map_err(failed("syncing a line"))?;
+                rustix::fs::fdatasync(&*file).map_err(|error| failed("syncing a line")(error.into()))?;
+            }
+            To::Shared(writer) => {
+                let last_seq = self.next_seq.saturating_add(lines).saturating_sub(1);
+                let appended = writer.append(self.next_seq..=last_seq, text);
+                appended.map_err(|trouble| shared_error(&self.path, trouble))?;
+            }
         }
-        self.file.write_all(text.as_bytes()).map_err(failed("appending a line"))?;
-        failpoint::hit("sync").map_err(failed("syncing a line"))?;
-        rustix::fs::fdatasync(&self.file).map_err(|error| failed("syncing a line")(error.into()))?;
         failpoint::hit("synced").map_err(failed("syncing a line"))?;
         self.is_broken = false;
         self.next_seq = self.next_seq.saturating_add(lines);
@@ -309,6 +397,14 @@ fn trim(file: &File, path: &Path, reading: &Reading) -> Result<PathBuf, LedgerEr
     file.set_len(reading.sound_len).map_err(failed("cutting off its unfinished tail"))?;
     file.sync_all().map_err(failed("cutting off its unfinished tail"))?;
     Ok(kept)
+}
+
+pub(super) fn shared_error(path: &Path, trouble: Trouble) -> LedgerError {
+    use super::shared::Kind;
+    match trouble.kind {
+        Kind::Missing => LedgerError::Missing { path: path.into() },
+        _ => LedgerError::Shared { path: path.into(), trouble: Box::new(trouble) },
+    }
 }
 
 fn forming(path: &Path, error: serde_json::Error) -> LedgerError {

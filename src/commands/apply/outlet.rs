@@ -222,8 +222,10 @@ fn again(args: &ApplyArgs, known: &Known) -> String {
 /// A report over the ledger would end the only one there is; that is found before anything is sent.
 fn refuse_inputs(context: &Context, args: &ApplyArgs) -> Result<(), Failure> {
     let workspace = &context.workspace;
-    let mut inputs =
-        vec![(workspace.state.clone(), "the state"), (workspace.manifest.clone(), "the manifest")];
+    let mut inputs = vec![
+        (workspace.state.as_path().to_path_buf(), "the state"),
+        (workspace.manifest.clone(), "the manifest"),
+    ];
     // One that cannot be read is complained about in its turn.
     let sources = workspace.manifest_sources().unwrap_or_default();
     inputs.extend(sources.into_iter().map(|source| (PathBuf::from(source.path), "the manifest")));

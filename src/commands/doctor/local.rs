@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::checks::{Check, Found};
-use crate::commands::{Context, env};
+use crate::commands::{Context, check_place, env};
 use crate::error::Failure;
 use crate::feishu::Http;
 use crate::manifest::Manifest;
 use crate::render::{count, grouped};
 use crate::state::compact::is_overgrown;
-use crate::state::ledger::{Locking, lock, read_file, refuse_newer};
+use crate::state::ledger::{Locking, lock, refuse_newer};
+use crate::state::reach::read_at;
 use crate::state::{LedgerError, Reading, State};
 use crate::subscription::BaseUrl;
 use crate::text::shown;
@@ -44,7 +46,7 @@ pub(super) fn manifest(context: &Context, checks: &mut Vec<Check>) -> Option<Man
 
 pub(super) fn state(context: &Context, checks: &mut Vec<Check>) -> Option<State> {
     let file = &context.workspace.state;
-    if file.as_os_str().is_empty() {
+    if file.as_path().as_os_str().is_empty() {
         // The same as every other command says.
         checks.push(
             Check::new("state", Found::Fail, "its path is empty")
@@ -52,7 +54,11 @@ pub(super) fn state(context: &Context, checks: &mut Vec<Check>) -> Option<State>
         );
         return None;
     }
-    let reading = match read_file(file).and_then(|reading| refuse_newer(file, reading)) {
+    if let Err(failure) = check_place(file) {
+        checks.push(failed("state", failure));
+        return None;
+    }
+    let reading = match read_at(file, env).and_then(|reading| refuse_newer(file.as_path(), reading)) {
         Ok(reading) => reading,
         Err(error) => {
             checks.push(failed("state", error.into()));
@@ -64,15 +70,23 @@ pub(super) fn state(context: &Context, checks: &mut Vec<Check>) -> Option<State>
         Found::Ok,
         format!(
             "{}: line {}, {} tracked",
-            path(file),
+            file.shown(),
             reading.state.serial,
             grouped(reading.state.tracked() as u64)
         ),
     ));
     checks.push(tail(&reading));
-    checks.push(size(&reading));
-    checks.push(mode(context));
-    checks.push(free(context));
+    checks.push(size(&reading, file.address().is_none()));
+    match file.address() {
+        None => {
+            checks.push(mode(file.as_path()));
+            checks.push(free(context, file.as_path()));
+        }
+        Some(_) => {
+            checks.push(Check::new("permissions", Found::Skip, "they are its store's"));
+            checks.push(Check::new("lock", Found::Skip, "it is looked at when it is taken, by what writes"));
+        }
+    }
     Some(reading.state)
 }
 
@@ -97,9 +111,10 @@ fn tail(reading: &Reading) -> Check {
     }
 }
 
-fn size(reading: &Reading) -> Check {
+/// A shared state is read from its newest snapshot, and is not compacted.
+fn size(reading: &Reading, is_file: bool) -> Check {
     let lines = count(reading.lines.count(), "line", "lines");
-    if is_overgrown(reading.lines.count(), &reading.state) {
+    if is_file && is_overgrown(reading.lines.count(), &reading.state) {
         return Check::new("size", Found::Warn, format!("{lines}, more than ten times what it adds up to"))
             .help("`larksub state compact` rewrites it, and keeps the old one");
     }
@@ -107,8 +122,8 @@ fn size(reading: &Reading) -> Check {
 }
 
 /// Others may read it in any checkout; who may write to it decides what is dropped.
-fn mode(context: &Context) -> Check {
-    let mode = match fs::metadata(&context.workspace.state) {
+fn mode(file: &Path) -> Check {
+    let mode = match fs::metadata(file) {
         Ok(metadata) => metadata.permissions().mode() & 0o7777,
         Err(error) => return Check::new("permissions", Found::Fail, shown(&error.to_string())),
     };
@@ -120,15 +135,14 @@ fn mode(context: &Context) -> Check {
     };
     let check = Check::new("permissions", result, format!("{mode:04o}: {says}"));
     match result {
-        Found::Warn => check.help(format!("chmod 600 {}", path(&context.workspace.state))),
+        Found::Warn => check.help(format!("chmod 600 {}", path(file))),
         _ => check,
     }
 }
 
 /// Taken and given back at once; nothing is written.
-fn free(context: &Context) -> Check {
-    let file = &context.workspace.state;
-    let real = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
+fn free(context: &Context, file: &Path) -> Check {
+    let real = fs::canonicalize(file).unwrap_or_else(|_| file.to_path_buf());
     match lock(&real, Locking { wait: Duration::ZERO, trusts_network: context.trusts_network }) {
         Ok(_) => Check::new("lock", Found::Ok, "nobody holds it"),
         Err(error) => {
@@ -238,6 +252,6 @@ fn failed(check: &'static str, failure: Failure) -> Check {
     hints.into_iter().fold(Check::new(check, Found::Fail, says), Check::help)
 }
 
-fn path(path: &std::path::Path) -> String {
+fn path(path: &Path) -> String {
     shown(&path.display().to_string()).into_owned()
 }
