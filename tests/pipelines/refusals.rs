@@ -85,8 +85,7 @@ fn files_of_main_with_our_names_are_never_taken_for_ours() {
     assert!(comments.len() == 1 && comments[0].contains("There is no plan."), "{comments:?}");
 
     let pull = forge.removing(&[3]);
-    forge.plan(pull).ends(Success);
-    forge.comment(pull).ends(Success);
+    let jobs = [forge.plan(pull).ends(Success), forge.comment(pull).ends(Success)];
     forge.merge(pull);
     let run = forge.begin();
     let job = run.approve().ends(Success);
@@ -95,12 +94,11 @@ fn files_of_main_with_our_names_are_never_taken_for_ours() {
     {
         assert!(!text.contains("FOREIGN") && text.contains(&code(3)), "{name}: {text}");
     }
-    for name in names {
-        assert_eq!(
-            fs::read_to_string(job.workspace.join(name)).unwrap(),
-            "FOREIGN\n",
-            "{name} is written over"
-        );
+    for job in [&jobs[0], &jobs[1], &run.plan, &job] {
+        for name in names {
+            let text = fs::read_to_string(job.workspace.join(name)).unwrap();
+            assert_eq!(text, "FOREIGN\n", "{name} is written over\n{job}");
+        }
     }
 
     // A broken main, and an apply that says nothing.
