@@ -30,6 +30,32 @@ fn where_the_ledger_cannot_be_pushed_nothing_is_sent() {
 }
 
 #[test]
+fn a_ledger_that_somebody_wrote_since_the_job_read_it_stops_the_apply() {
+    let Some(forge) = Forge::new(Config::default()) else { return };
+    let pull = forge.removing(&[3]);
+    forge.merge(pull);
+    let run = forge.begin();
+    let desk = forge.desk();
+    git(&desk, &["fetch", "--quiet", "origin", "larksub-state"]);
+    git(&desk, &["checkout", "--quiet", "FETCH_HEAD"]);
+    fs::write(desk.join("larksub.toml"), forge.manifest(&[])).unwrap();
+    forge.larksub(&desk, &["import", "--app", "hr", "NEWCOMER"]);
+    git(&desk, &["commit", "--quiet", "--all", "--message", "import"]);
+    // The job asks the service between its checkout and its own push.
+    let (gh, push) = (forge.path("bin/gh"), "push --quiet origin HEAD:refs/heads/larksub-state");
+    let real = fs::read_link(&gh).unwrap();
+    fs::remove_file(&gh).unwrap();
+    let text = format!("#!/bin/sh\ngit -C {} {push}\nexec {} \"$@\"\n", desk.display(), real.display());
+    fs::write(&gh, text).unwrap();
+    fs::set_permissions(&gh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let job = run.approve().ends(Failure).exits("Can the ledger be kept?", 1).skips("Apply");
+    assert!(forge.calls().is_empty() && forge.ledger("larksub-state").contains("NEWCOMER"), "{job}");
+    // Started again it reads the newer ledger, which has another plan.
+    run.approve().ends(Failure).exits("Apply", 4);
+    assert!(forge.calls().is_empty());
+}
+
+#[test]
 fn the_branch_says_that_a_run_began_and_then_what_it_recorded() {
     let Some(forge) = Forge::new(Config::default()) else { return };
     let pull = forge.removing(&[3]);
