@@ -22,7 +22,9 @@ struct Used {
 /// The action in a folder, with these inputs; the others have their defaults.
 fn uses(forge: &Forge, folder: &Path, inputs: &[(&str, &str)], given: &[(&str, &str)]) -> Used {
     let action = yaml("action.yml");
-    let temp = forge.folder("temp");
+    // One for all steps of a job, and so for every use of the action in it.
+    let temp = forge.path("action-temp");
+    fs::create_dir_all(&temp).unwrap();
     let mut context = Context::new();
     context.insert("github.action_path".into(), root().display().to_string());
     for (name, input) in action["inputs"].as_object().unwrap() {
@@ -112,6 +114,7 @@ fn the_action_fails_where_a_guard_refuses_and_takes_allowances_by_name() {
     assert_eq!(used.code, Some(0), "{}", used.said);
     let used = uses(&forge, &desk, &[state, ("allow", "--auto-approve")], &[]);
     assert!(used.code == Some(1) && used.said.contains("begin with --allow-"), "{}", used.said);
+    assert_eq!(used.outputs["exitcode"], "", "the exit code of an earlier use is not this one's");
 }
 
 #[test]
@@ -150,4 +153,29 @@ fn no_input_of_the_action_is_a_command() {
         assert!(!trap.exists(), "{name} is run");
     }
     assert!(forge.calls().is_empty());
+}
+
+#[test]
+fn what_the_action_builds_sees_no_secret() {
+    let Some(forge) = Forge::new(Config::default()) else { return };
+    let desk = folder(&forge, &[3]);
+    let bin = forge.path("bin");
+    for name in ["larksub", "cargo"] {
+        fs::remove_file(bin.join(name)).unwrap();
+    }
+    let program = env!("CARGO_BIN_EXE_larksub");
+    let build = format!("#!/bin/sh\nenv >\"$FORGE/built\"\nln -s {program} \"$FORGE/bin/larksub\"\n");
+    fs::write(bin.join("cargo"), build).unwrap();
+    fs::set_permissions(bin.join("cargo"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let secrets =
+        ["LARKSUB_APP_SECRET_HR", "LARKSUB_STATE_TOKEN", "AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET"];
+    let given: Vec<(&str, &str)> = secrets.iter().map(|name| (*name, "hidden-word")).collect();
+    let used = uses(&forge, &desk, &[("state", "my state.jsonl")], &given);
+    assert_eq!(used.code, Some(0), "{}", used.said);
+    let built = fs::read_to_string(forge.path("built")).unwrap();
+    assert!(built.contains("RUNNER_TEMP=") && !built.contains("hidden-word"), "{built}");
+
+    // What the program reads first is not even there when the shell of that step starts.
+    let install = yaml("action.yml")["runs"]["steps"][0]["env"].clone();
+    assert_eq!([&install["LARKSUB_APP_SECRET"], &install["LARKSUB_APP_TICKET"]], ["", ""]);
 }

@@ -49,6 +49,8 @@ pub struct Forge {
     pulls: Cell<u64>,
     /// What somebody wrote for MANIFEST, where it is another place than the files'.
     pub manifest_at: RefCell<Option<String>>,
+    /// The same for LARKSUB_STATE.
+    pub state_at: RefCell<Option<String>>,
 }
 
 impl Forge {
@@ -70,6 +72,7 @@ impl Forge {
             runs: Cell::new(100),
             pulls: Cell::new(0),
             manifest_at: RefCell::default(),
+            state_at: RefCell::default(),
         };
         let bin = forge.path("bin");
         fs::create_dir(&bin).unwrap();
@@ -81,6 +84,8 @@ impl Forge {
         fs::create_dir(forge.path("home")).unwrap();
         fs::write(forge.path("comments.json"), "[]").unwrap();
         fs::write(forge.path("notes.json"), "[]").unwrap();
+        let rules = json!([{"type": "required_reviewers", "reviewers": [{"type": "User"}]}]);
+        fs::write(forge.path("environment.json"), json!({ "protection_rules": rules }).to_string()).unwrap();
         git(forge.folder.path(), &["init", "--quiet", "--bare", "--initial-branch=main", "remote.git"]);
         git(&forge.remote(), &["config", "uploadpack.allowAnySHA1InWant", "true"]);
         git(&forge.remote(), &["config", "receive.advertisePushOptions", "true"]);
@@ -222,6 +227,7 @@ impl Forge {
             ("github.token", "token-of-the-job"),
             ("github.ref", "refs/heads/main"),
             ("secrets.LARKSUB_APP_SECRET", "secret-of-the-app"),
+            ("secrets.LARKSUB_STATE_KEY", ""),
             ("GITHUB_ACTIONS", "true"),
             ("GITHUB_REPOSITORY", "acme/approvals"),
             ("GITHUB_SERVER_URL", "https://github.com"),
@@ -235,9 +241,8 @@ impl Forge {
 
     fn of_pull(&self, pull: Pull) -> Context {
         let mut context = self.context();
-        let head = git(&self.remote(), &["rev-parse", &format!("refs/pull/{}/head", pull.0)]);
         context.insert("github.event.pull_request.number".into(), pull.0.to_string());
-        context.insert("github.event.pull_request.head.sha".into(), head);
+        context.insert("github.event.pull_request.head.sha".into(), self.head(pull));
         context.insert("github.ref".into(), format!("refs/pull/{}/merge", pull.0));
         context
     }
@@ -253,7 +258,18 @@ impl Forge {
 
     /// The comment of a pull request.
     pub fn comment(&self, pull: Pull) -> Job {
+        self.comment_at(pull, &self.head(pull))
+    }
+
+    /// The newest commit of a pull request.
+    pub fn head(&self, pull: Pull) -> String {
+        git(&self.remote(), &["rev-parse", &format!("refs/pull/{}/head", pull.0)])
+    }
+
+    /// The comment that a push of this commit starts.
+    pub fn comment_at(&self, pull: Pull, head: &str) -> Job {
         let mut context = self.of_pull(pull);
+        context.insert("github.event.pull_request.head.sha".into(), head.into());
         context.remove("secrets.LARKSUB_APP_SECRET");
         job::run(self, &yaml("examples/pipelines/github/larksub-comment.yml"), "comment", &context, None)
     }
@@ -264,6 +280,22 @@ impl Forge {
         let workflow = yaml("examples/pipelines/github/larksub-apply.yml");
         let plan = job::run(self, &workflow, "plan", &context, None);
         Deployment { forge: self, workflow, context, plan }
+    }
+
+    /// A commit that gets to main without a pull request.
+    pub fn push_to_main(&self, change: impl FnOnce(&Path)) {
+        let desk = self.desk();
+        change(&desk);
+        git(&desk, &["add", "--all", "--force"]);
+        git(&desk, &["commit", "--quiet", "--message", "change"]);
+        git(&desk, &["push", "--quiet", "origin", "HEAD:refs/heads/main"]);
+    }
+
+    /// From now on the repository takes no push.
+    pub fn refuse_pushes(&self) {
+        let hook = self.remote().join("hooks/pre-receive");
+        fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+        fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     /// The comments of a pull request, oldest first.
@@ -335,9 +367,11 @@ impl Deployment<'_> {
 
     /// Whether somebody is asked.
     pub fn waits(&self) -> bool {
-        let job = &self.workflow["jobs"]["apply"];
+        let (plan, job) = (&self.workflow["jobs"]["plan"], &self.workflow["jobs"]["apply"]);
         assert_eq!(job["environment"], "production", "a person approves");
-        assert_eq!(self.workflow["concurrency"]["cancel-in-progress"], false, "no apply is cut off");
+        assert_eq!(job["concurrency"]["cancel-in-progress"], false, "no apply is cut off");
+        assert_ne!(plan["concurrency"]["group"], job["concurrency"]["group"], "who waits holds no plan up");
+        assert!(self.workflow["concurrency"].is_null(), "who waits holds no run up");
         holds(job["if"].as_str(), self.plan.soundness, &self.needs("plan", &self.plan))
     }
 

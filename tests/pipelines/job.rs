@@ -101,6 +101,7 @@ pub fn run(
     let summary = temp.join("summary");
     fs::write(&summary, "").unwrap();
     let mut context = context.clone();
+    context.insert("runner.temp".into(), temp.display().to_string());
     let mut ended = Job {
         soundness: Soundness::Success,
         steps: Vec::new(),
@@ -132,6 +133,9 @@ pub fn run(
                 command.envs(context.iter().filter(|(name, _)| name.starts_with("GITHUB_")));
                 if let Some(manifest) = &*forge.manifest_at.borrow() {
                     command.env("MANIFEST", manifest);
+                }
+                if let Some(state) = &*forge.state_at.borrow() {
+                    command.env("LARKSUB_STATE", state);
                 }
                 let title = step["name"].as_str().expect("a step that runs has a name");
                 let cancel = cancel.filter(|(at, _)| *at == title).map(|(_, cancel)| cancel);
@@ -254,7 +258,8 @@ fn uses(forge: &Forge, action: &str, with: &Value, workspace: &Path, context: &C
         }
         "actions/upload-artifact" => {
             for path in text("path").unwrap().lines() {
-                assert!(["plan.json", "plan.md"].contains(&path), "{path} does not leave the job");
+                let known = ["plan.json", "plan.md"].map(|name| format!("{}/{name}", context["runner.temp"]));
+                assert!(known.iter().any(|known| known == path), "{path} does not leave the job");
             }
         }
         other => panic!("the harness does not know {other}"),

@@ -10,4 +10,5 @@ mod gitlab;
 mod job;
 mod lint;
 mod others;
+mod refusals;
 mod workflow;

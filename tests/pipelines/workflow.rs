@@ -67,8 +67,9 @@ pub fn holds(condition: Option<&str>, soundness: Soundness, context: &Context) -
         "always()" => true,
         "!cancelled()" => soundness != Soundness::Cancelled,
         "always() && steps.state.outcome == 'success'" => is("steps.state.outcome", "success"),
-        "failure() && steps.keep.outputs.recorded == 'false'" => {
-            soundness == Soundness::Failure && is("steps.keep.outputs.recorded", "false")
+        "failure() && steps.apply.outcome == 'failure' && steps.keep.outputs.recorded == 'false'" => {
+            let sent_nothing = is("steps.keep.outputs.recorded", "false");
+            soundness == Soundness::Failure && is("steps.apply.outcome", "failure") && sent_nothing
         }
         "steps.plan.outputs.has_changes == 'true'" => success && is("steps.plan.outputs.has_changes", "true"),
         "needs.plan.outputs.has_changes == 'true'" => success && is("needs.plan.outputs.has_changes", "true"),
