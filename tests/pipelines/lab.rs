@@ -128,15 +128,13 @@ impl Lab {
         assert!(job["timeout"].is_string(), "{name} has a time limit");
         assert!(job["after_script"].is_null(), "the harness does not know it");
         let (workspace, temp) = (self.forge.folder("work"), self.forge.folder("temp"));
-        if job["variables"]["GIT_STRATEGY"] != "none" {
-            git(&workspace, &["init", "--quiet"]);
-            let remote = format!("file://{}", self.forge.remote().display());
-            git(&workspace, &["remote", "add", "origin", &remote]);
-            // With the tags, as a clone has them.
-            git(&workspace, &["fetch", "--quiet", "--tags", "origin", commit]);
-            git(&workspace, &["fetch", "--quiet", "origin", commit]);
-            git(&workspace, &["checkout", "--quiet", "--detach", "FETCH_HEAD"]);
-        }
+        git(&workspace, &["init", "--quiet"]);
+        let remote = format!("file://{}", self.forge.remote().display());
+        git(&workspace, &["remote", "add", "origin", &remote]);
+        // With the tags, as a clone has them.
+        git(&workspace, &["fetch", "--quiet", "--tags", "origin", commit]);
+        git(&workspace, &["fetch", "--quiet", "origin", commit]);
+        git(&workspace, &["checkout", "--quiet", "--detach", "FETCH_HEAD"]);
         let mut command = Command::new("bash");
         self.forge.surround(&mut command);
         let mut variables = BTreeMap::from(
