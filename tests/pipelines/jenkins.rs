@@ -45,6 +45,8 @@ struct Jenkins {
     forge: Forge,
     state: Backend,
     agent: PathBuf,
+    /// LARKSUB_STATE.
+    place: String,
 }
 
 impl Jenkins {
@@ -56,7 +58,8 @@ impl Jenkins {
         fs::write(&file, forge.ledger("larksub-state") + "\n").unwrap();
         git(&forge.remote(), &["branch", "--quiet", "-D", "larksub-state"]);
         let agent = checkout(&forge, "refs/heads/main");
-        let jenkins = Self { forge, state, agent };
+        let place = format!("http://{}{STATE}", state.address);
+        let jenkins = Self { forge, state, agent, place };
         let migrate = format!("larksub state migrate {} \"$LARKSUB_STATE\"", file.display());
         let ended = jenkins.sh(&migrate, "writes");
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -64,10 +67,9 @@ impl Jenkins {
     }
 
     fn given(&self, user: &str) -> Vec<(String, String)> {
-        let state = format!("http://{}{STATE}", self.state.address);
         [
             ("MANIFEST", "larksub.toml"),
-            ("LARKSUB_STATE", &state),
+            ("LARKSUB_STATE", &self.place),
             ("LARKSUB_STATE_USERNAME", user),
             ("LARKSUB_STATE_PASSWORD", "pass"),
         ]
@@ -144,6 +146,19 @@ fn jenkins_plans_and_applies_with_a_state_that_no_agent_holds() {
     assert!(jenkins.ledger().contains("\"how\":\"done\""));
     jenkins.plan_main();
     assert_eq!(jenkins.file("changes.txt"), "false", "nobody is asked for nothing");
+}
+
+#[test]
+fn a_path_on_the_one_agents_disk_does_for_a_state_too() {
+    let Some(mut jenkins) = Jenkins::new(Config::default()) else { return };
+    jenkins.place = jenkins.forge.path("first.state.jsonl").display().to_string();
+    jenkins.forge.merge(jenkins.forge.removing(&[3]));
+    let digest = jenkins.plan_main();
+    let before = jenkins.state.seen().len();
+    assert_eq!(jenkins.apply(&digest, None).code, Some(0));
+    assert_eq!(jenkins.forge.calls(), [code(3)]);
+    assert!(fs::read_to_string(&jenkins.place).unwrap().contains("\"how\":\"done\""));
+    assert_eq!(jenkins.state.seen().len(), before, "nobody else is asked");
 }
 
 #[test]
