@@ -31,7 +31,7 @@ fn jenkinsfile() -> String {
 }
 
 /// The blocks between `'''`, as Groovy reads them, and the one line of the apply.
-fn jenkins() -> (Vec<String>, String) {
+pub fn jenkins() -> (Vec<String>, String) {
     let file = jenkinsfile();
     let blocks: Vec<String> =
         file.split("'''").skip(1).step_by(2).map(|text| text.replace(r"\\", r"\")).collect();

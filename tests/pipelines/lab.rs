@@ -124,7 +124,6 @@ impl Lab {
     ) -> Ended {
         let file = yaml("examples/pipelines/gitlab/.gitlab-ci.yml");
         let job = &file[name];
-        let base = job["extends"].as_str().map_or(&Value::Null, |base| &file[base]);
         assert!(job["timeout"].is_string(), "{name} has a time limit");
         assert!(job["after_script"].is_null(), "the harness does not know it");
         let (workspace, temp) = (self.forge.folder("work"), self.forge.folder("temp"));
@@ -161,7 +160,7 @@ impl Lab {
         variables.extend(self.given.borrow().clone());
         variables.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let script = temp.join("script");
-        fs::write(&script, lines(&base["before_script"]) + &lines(&job["script"])).unwrap();
+        fs::write(&script, shell(&file, name)).unwrap();
         command.args(["-e", "-o", "pipefail"]).arg(&script).current_dir(&workspace).envs(variables);
         let (signal, cancel) = cancel.map_or((Signal::TERM, None), |(signal, cancel)| (signal, Some(cancel)));
         let (step, _) = finish(name, &mut command, &workspace, cancel, signal, &temp);
@@ -246,6 +245,13 @@ impl Lab {
         let of_pull = notes.iter().filter(|note| note["number"] == pull.0);
         of_pull.map(|note| note["body"].as_str().unwrap().to_owned()).collect()
     }
+}
+
+/// The whole shell of a job.
+pub fn shell(file: &Value, name: &str) -> String {
+    let job = &file[name];
+    let base = job["extends"].as_str().map_or(&Value::Null, |base| &file[base]);
+    lines(&base["before_script"]) + &lines(&job["script"])
 }
 
 fn lines(part: &Value) -> String {
