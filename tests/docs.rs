@@ -175,8 +175,18 @@ fn strangers(line: &str, options: &BTreeMap<String, BTreeSet<String>>) -> Vec<St
 
 #[test]
 fn every_option_that_is_named_exists() {
-    // Of cargo, git and rustup.
-    const FOREIGN: [&str; 6] = ["--features", "--release", "--example", "--test", "--rebase", "--locked"];
+    // Of cargo, git and rustup; of Atlantis.
+    const FOREIGN: [&str; 9] = [
+        "--features",
+        "--release",
+        "--example",
+        "--test",
+        "--rebase",
+        "--locked",
+        "--allow-fork-prs",
+        "--checkout-strategy",
+        "--discard-approval-on-plan",
+    ];
     let mut options = options();
     // How all of them begin.
     options.get_mut("").unwrap().insert("--allow-".into());

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::workflow::{loud, root};
+use crate::jenkins::jenkins;
+use crate::lab;
+use crate::workflow::{loud, root, yaml};
 
 /// A tool of `tests/pipelines/linters.txt`, where it is installed.
 fn tool(name: &str) -> Option<PathBuf> {
@@ -41,6 +43,26 @@ fn actionlint_and_shellcheck_find_nothing_in_the_workflows() {
     for file in workflows() {
         passes(&actionlint, &["-shellcheck", shellcheck.to_str().unwrap(), &file]);
     }
+}
+
+#[test]
+fn shellcheck_finds_nothing_in_the_shell_of_gitlab_and_jenkins() {
+    let Some(shellcheck) = tool("shellcheck") else { return };
+    let folder = assert_fs::TempDir::new().unwrap();
+    let file = folder.path().join("script");
+    let check = |shell: &str, text: &str| {
+        fs::write(&file, text).unwrap();
+        // What the service sets, and that a failing `cd` ends a job (`-e`), it cannot know.
+        let args = ["--shell", shell, "--exclude", "SC2153,SC2154,SC2164", file.to_str().unwrap()];
+        passes(&shellcheck, &args);
+    };
+    let gitlab = yaml("examples/pipelines/gitlab/.gitlab-ci.yml");
+    for name in ["build", "plan", "plan-main", "note", "apply"] {
+        check("bash", &lab::shell(&gitlab, name));
+    }
+    let (blocks, apply) = jenkins();
+    blocks.iter().for_each(|block| check("sh", block));
+    check("sh", &apply);
 }
 
 #[test]

@@ -4,11 +4,16 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod action;
+mod atlantis;
+#[path = "../shared/backend.rs"]
+#[allow(dead_code)]
+mod backend;
 mod forge;
 mod github;
 mod gitlab;
+mod jenkins;
 mod job;
+mod lab;
 mod lint;
-mod others;
 mod refusals;
 mod workflow;

@@ -19,7 +19,11 @@ pub struct Backend {
     pub address: String,
     kept: Arc<Mutex<BTreeMap<String, Kept>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    rule: Arc<Mutex<Option<Rule>>>,
 }
+
+/// Whether somebody may ask this; otherwise the status of the refusal.
+pub type Rule = fn(&Seen) -> Option<u16>;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -46,7 +50,7 @@ impl Backend {
     pub fn start(style: Style) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let backend = Self { address, kept: Arc::default(), seen: Arc::default() };
+        let backend = Self { address, kept: Arc::default(), seen: Arc::default(), rule: Arc::default() };
         let shared = backend.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -63,6 +67,12 @@ impl Backend {
 
     pub fn set(&self, path: &str, document: &[u8]) {
         self.kept.lock().unwrap().entry(path.into()).or_default().document = Some(document.into());
+    }
+
+    /// From now on requests are refused by this rule.
+    #[allow(dead_code)] // Only the pipelines' tests have roles.
+    pub fn refuse_by(&self, rule: Rule) {
+        *self.rule.lock().unwrap() = Some(rule);
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -96,7 +106,11 @@ fn serve(mut stream: TcpStream, backend: &Backend, style: Style) -> Option<()> {
             body: String::from_utf8_lossy(&body).into_owned(),
         };
         backend.seen.lock().unwrap().push(seen.clone());
-        let (status, answer) = answer(backend, style, &seen);
+        let refused = backend.rule.lock().unwrap().and_then(|rule| rule(&seen));
+        let (status, answer) = match refused {
+            Some(status) => (status, br#"{"message":"refused"}"#.to_vec()),
+            None => answer(backend, style, &seen),
+        };
         let length = answer.len();
         let head = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
