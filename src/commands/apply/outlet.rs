@@ -16,8 +16,10 @@ use crate::render::markdown::{Comment, word};
 use crate::render::{events, html, report};
 use crate::report::{Event, Report};
 use crate::state::Override;
+use crate::state::ledger::read_file;
 use crate::text::shown;
 use crate::workspace::now;
+use uuid::Uuid;
 
 /// What is known of an apply, however far it came.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Known {
     pub digest: Option<String>,
     /// What is allowed by name.
     pub overrides: Vec<Override>,
+    /// The ledger that it is for, as the reviewed plan says.
+    pub lineage: Option<Uuid>,
     /// How the reviewed plan and the one of now differ.
     pub difference: Option<String>,
 }
@@ -115,15 +119,23 @@ impl<'a> Outlet<'a> {
     }
 
     /// Tells why nothing was begun.
-    pub fn not_begun(mut self, known: &Known, failure: &Failure) {
+    pub fn not_begun(mut self, known: &mut Known, failure: &Failure) {
+        // Where another command holds the state, or the manifest is wrong, it still says which one it is.
+        if known.lineage.is_none() {
+            let reading = read_file(self.context.workspace.state.as_path()).ok();
+            known.lineage = reading.map(|reading| reading.state.lineage);
+        }
         let Failure { exit, title, causes, hints, drawing } = failure;
         let again = match exit {
-            Exit::Refused => Some("larksub plan --out plan.json".to_owned()),
+            Exit::Refused => match known.plan.as_deref() {
+                Some(plan) => super::refusal::again(plan),
+                None => Some("larksub plan --out plan.json".to_owned()),
+            },
             Exit::Locked | Exit::Unwritable => Some(again(self.args, known)),
             _ => None,
         };
         let why = NotBegun {
-            title: title.clone(),
+            title: title.strip_suffix("; nothing was sent").unwrap_or(title).to_owned(),
             causes: causes.clone(),
             hints: hints.clone(),
             drawing: anstream::adapter::strip_str(drawing).to_string(),
@@ -148,6 +160,7 @@ impl<'a> Outlet<'a> {
             digest: known.digest.as_deref(),
             overrides: &known.overrides,
             again,
+            lineage: known.plan.as_deref().map(|plan| plan.facts.lineage).or(known.lineage),
         };
         if self.has_events() {
             self.stream(&events::finished(&ending, now()));
