@@ -71,6 +71,15 @@ fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Fail
         ShowFormat::Html => context.print(&forms::html(&plan, Some(path), stale)),
         ShowFormat::Gitlab => context.print(&render::gitlab::text(&plan)),
         ShowFormat::Github => {
+            let outputs = forms::outputs_file(true);
+            let mut inputs = vec![
+                (path.to_path_buf(), "the plan"),
+                (context.workspace.state.as_path().to_path_buf(), "the state"),
+            ];
+            // A manifest that cannot be read is not this command's matter.
+            let sources = context.workspace.manifest_sources().unwrap_or_default();
+            inputs.extend(sources.into_iter().map(|source| (source.path.into(), "the manifest")));
+            forms::refuse_clashes(inputs, outputs.iter().map(|path| ("GITHUB_OUTPUT", path.as_path())))?;
             forms::append_outputs(&render::github::outputs(&plan))?;
             // A saved plan does not know where the manifest says what.
             context.print(&render::github::text(&plan, stale, &|_| None))

@@ -81,6 +81,18 @@ fn every_problem_is_told_with_its_line_and_column() {
             "\n{\"format\":\"larksub.state.view\",\"subscriptions\":[{\"approval_code\":\"A\"}]}",
             "2: it is a document of larksub",
         ),
+        (
+            "{\"seq\":1,\"records\":[{\"op\":\"init\"}],\"crc\":\"0\"}\n{\"seq\":2,\"records\":[]}\n",
+            "1: it is a document of larksub",
+        ),
+        (
+            "{\"format\":\"larksub.events\",\"type\":\"planned\"}\n{\"type\":\"x\"}\n",
+            "1: it is a document of larksub",
+        ),
+        (
+            "{\"items\":[],\"data\":{\"items\":[]}}",
+            "1: the object has several arrays (`items`, `data.items`)",
+        ),
         ("Ab-1\nA-2\nAB-1", "3: AB-1 differs from Ab-1 on line 1 only in letter case"),
         ("[{\"code\":\"A\",\"approval_code\":\"B\"}]", "1: `approval_code` is given twice"),
     ] {

@@ -57,7 +57,8 @@ impl<'a> Outlet<'a> {
     /// A report names the manifest, the state, the plan or what another one goes to, or cannot be written there.
     pub fn open(context: &'a Context, args: &'a ApplyArgs) -> Result<Self, Failure> {
         let reports = &args.forms.report;
-        if !reports.is_empty() {
+        let is_github = args.forms.forms().any(|format| format == ApplyFormat::Github);
+        if !reports.is_empty() || is_github {
             refuse_inputs(context, args)?;
         }
         let mut streams = Vec::new();
@@ -245,7 +246,9 @@ fn refuse_inputs(context: &Context, args: &ApplyArgs) -> Result<(), Failure> {
     inputs.extend(args.plan.iter().map(|path| (path.clone(), "the plan")));
     inputs.extend(args.ca_bundle.iter().map(|path| (path.clone(), "the certificates")));
     let paths = args.forms.report.iter().map(|report| ("--report", report.path.as_path()));
-    forms::refuse_clashes(inputs, paths)?;
+    let outputs = forms::outputs_file(args.forms.forms().any(|format| format == ApplyFormat::Github));
+    let outputs = outputs.iter().map(|path| ("GITHUB_OUTPUT", path.as_path()));
+    forms::refuse_clashes(inputs, paths.chain(outputs))?;
     for ApplyReport { path, .. } in &args.forms.report {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() || !folder.is_dir() {
