@@ -245,6 +245,7 @@ fn look_up(env: &dyn Fn(&str) -> Option<OsString>, variable: &str) -> Result<Opt
         return Ok(Some(Found { variable, source: SecretSource::File(value.into()) }));
     }
     match value.into_string() {
+        Ok(secret) if secret.contains(char::is_control) => Err(CredentialFault::NotOneLine { variable }),
         Ok(secret) => Ok(Some(Found { variable, source: SecretSource::Value(secret.into()) })),
         Err(_) => Err(CredentialFault::NotUtf8 { variable }),
     }

@@ -5,6 +5,7 @@
 
 mod json;
 mod lines;
+mod quotes;
 mod table;
 
 use std::collections::HashMap;

@@ -89,7 +89,15 @@ fn endings(text: &str, look: impl Fn(&Ending<'_>)) {
     for (came_to, exit) in [(CameTo::Ran(&report), Exit::Unwritable), (CameTo::NotBegun(&why), Exit::Refused)]
     {
         let digest = Some("sha256:0");
-        look(&Ending { came_to, exit, plan: None, digest, overrides: &overrides, again: Some(&again) });
+        look(&Ending {
+            came_to,
+            exit,
+            plan: None,
+            digest,
+            overrides: &overrides,
+            again: Some(&again),
+            lineage: None,
+        });
     }
 }
 

@@ -128,6 +128,7 @@ fn forged(mut plan: Plan, text: &str) -> Plan {
         drops: 1,
         forgets: 1,
         taken_back: Vec::new(),
+        policy: None,
     });
     base.taken_back.push(text.into());
     plan
@@ -484,7 +485,7 @@ fn more_than_nine_of_a_kind_are_counted() {
     let text = github(&plan);
     assert_eq!(text.matches("::error ").count(), 9);
     assert_eq!(text.matches("::warning ").count(), 9);
-    assert!(text.contains("::warning title=larksub plan::and 22 more subscriptions are unknown"), "{text}");
+    assert!(text.contains("::warning title=larksub plan::and 23 more subscriptions are unknown"), "{text}");
 }
 
 /// The page as an independent parser reads it: each element with its attributes, in order.

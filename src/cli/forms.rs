@@ -85,6 +85,9 @@ pub(super) fn form_and_path<F: ValueEnum>(text: &str, of: &str) -> Result<(F, Pa
     })?;
     match path {
         "" => Err(format!("the file is missing: `{kind}=FILE`")),
+        "-" => Err(format!(
+            "`-` is no file here: `--format {kind}` prints it; a file of that name is `{kind}=./-`"
+        )),
         path => Ok((format, path.into())),
     }
 }

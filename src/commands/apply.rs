@@ -1,6 +1,7 @@
 //! `larksub apply`: what was planned is done, and what became of it is recorded.
 
 mod outlet;
+mod refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -40,7 +41,7 @@ pub fn run(context: &Context, args: &ApplyArgs) -> Result<Exit, Failure> {
     match begin(context, args, &mut outlet, &mut known) {
         Ok((report, text)) => Ok(outlet.ran(&known, &report, &text)),
         Err(failure) => {
-            outlet.not_begun(&known, &failure);
+            outlet.not_begun(&mut known, &failure);
             Err(failure)
         }
     }
@@ -55,6 +56,7 @@ fn begin(
     known: &mut Known,
 ) -> Result<(Report, String), Failure> {
     let reviewed = args.plan.as_deref().map(read_plan).transpose()?.map(|(plan, _)| plan);
+    known.lineage = reviewed.as_ref().map(|plan| plan.facts.lineage);
     known.digest = reviewed.as_ref().map(|plan| plan.digest.clone()).or(args.digest.clone());
     let (manifest, _) = context.manifest()?;
     let overrides = overrides(args, reviewed.as_ref(), &manifest)?;
@@ -80,12 +82,7 @@ fn begin(
     known.digest = Some(plan_digest.clone());
     if plan.refused {
         show_plan(context, args, &plan, &reading)?;
-        let refusals = plan.guards.iter().filter(|guard| guard.verdict == crate::plan::Verdict::Refused);
-        let failure = Failure::new(Exit::Refused, "the plan is refused, and nothing was sent");
-        return Err(refusals.fold(failure, |failure, guard| {
-            let failure = failure.because(guard.says.clone());
-            guard.remedy.iter().fold(failure, |failure, remedy| failure.hint(remedy.clone()))
-        }));
+        return Err(refusal::failure(&plan));
     }
     if agreed == Agreement::AlreadyApplied {
         outlet.note("already applied: nothing of this plan is left to do");

@@ -103,6 +103,11 @@ pub fn append_outputs(outputs: &str) -> Result<(), Failure> {
     })
 }
 
+/// The file that the step's outputs are added to, where `is_asked` for it: it must be no input either.
+pub fn outputs_file(is_asked: bool) -> Option<PathBuf> {
+    named_by("GITHUB_OUTPUT").filter(|_| is_asked)
+}
+
 /// The path that a variable holds, if it holds one.
 fn named_by(variable: &str) -> Option<PathBuf> {
     env(variable).map(PathBuf::from).filter(|path| !path.as_os_str().is_empty())

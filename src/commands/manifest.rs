@@ -12,7 +12,7 @@ use crate::manifest::{App, Manifest};
 use crate::render::{count, grouped};
 use crate::state::{BoundApp, State};
 use crate::subscription::{AppKind, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
-use crate::text::shown;
+use crate::text::{is_blank, shown};
 
 use target::Texts;
 
@@ -26,6 +26,12 @@ pub fn add(context: &Context, args: &AddArgs) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Error, "one name for several approvals").hint(
             "--name goes with one CODE; `larksub import --names` and `larksub manifest from-state` name many",
         ));
+    }
+    for (option, text) in [("--name", &args.name), ("--owner", &args.owner)] {
+        if text.as_deref().is_some_and(is_blank) {
+            return Err(Failure::new(Exit::Error, format!("{option} is blank; nothing was written"))
+                .hint(format!("say who or what it is, or leave {option} away")));
+        }
     }
     let texts = Texts::read(context)?;
     let declared = texts.manifest.as_ref().and_then(|manifest| manifest.apps.get(&args.app));
@@ -45,7 +51,7 @@ pub fn add(context: &Context, args: &AddArgs) -> Result<Exit, Failure> {
     for code in args.codes.iter().filter(|code| seen.insert(*code)) {
         let key = key(&args.app, args.tenant.as_ref(), code);
         match declared.map(|app| standing(app, args.tenant.as_ref(), code)) {
-            Some(Standing::Declared) => said.push_str(&format!("declared already  {key}\n")),
+            Some(Standing::Declared) => said.push_str(&format!("declared already  {key}{}\n", ignored(args))),
             Some(Standing::Removed) => removed = removed.because(key.to_string()),
             Some(Standing::Nowhere) | None => entries.push(NewEntry {
                 tenant_key: args.tenant.clone(),
@@ -62,6 +68,20 @@ pub fn add(context: &Context, args: &AddArgs) -> Result<Exit, Failure> {
     let addition =
         Addition { label: args.app.clone(), section: section.filter(|_| !entries.is_empty()), entries };
     texts.write(context, vec![addition], &args.target, None, said)
+}
+
+/// What was given for an entry that stands there already; nothing where nothing was.
+fn ignored(args: &AddArgs) -> String {
+    let given =
+        [("--name", args.name.is_some()), ("--owner", args.owner.is_some()), ("--protect", args.protect)];
+    let given: Vec<&str> =
+        given.into_iter().filter(|(_, is_given)| *is_given).map(|(option, _)| option).collect();
+    match given.as_slice() {
+        [] => String::new(),
+        given => {
+            format!("  ({} not taken: the entry stays as it is; change it in the manifest)", given.join(", "))
+        }
+    }
 }
 
 /// `larksub manifest from-state`

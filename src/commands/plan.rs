@@ -125,7 +125,9 @@ fn refuse_inputs(context: &Context, sources: &[Source], args: &PlanArgs) -> Resu
         .chain(sources.iter().map(|source| (PathBuf::from(&source.path), "the manifest")));
     let outs = args.out.iter().map(|path| ("--out", path.as_path()));
     let reports = args.report.iter().map(|report| ("--report", report.path.as_path()));
-    forms::refuse_clashes(inputs.collect(), outs.chain(reports))
+    let outputs = forms::outputs_file(args.forms().any(|format| format == PlanFormat::Github));
+    let outputs = outputs.iter().map(|path| ("GITHUB_OUTPUT", path.as_path()));
+    forms::refuse_clashes(inputs.collect(), outs.chain(reports).chain(outputs))
 }
 
 fn estimate(manifest: &Manifest, plan: &Plan) -> u64 {

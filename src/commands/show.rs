@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::plan::compute;
 use super::{Context, forms};
 use crate::cli::{ShowArgs, ShowFormat};
 use crate::error::{Exit, Failure};
@@ -44,18 +45,41 @@ fn show_plan(context: &Context, path: &Path, args: &ShowArgs) -> Result<(), Fail
     let (plan, text) = read_plan(path)?;
     // The plan stands for itself; a state that happens to be here only tells whether it is stale. Nothing is fetched for that.
     let reading = read_file(context.workspace.state.as_path()).ok();
-    let stale = reading.and_then(|reading| stale(&plan, &reading.state, &reading.lines));
+    let stale = reading.and_then(|reading| {
+        // Where the manifest is here as well, the rest of what it tells can be compared, too.
+        let manifest = context.manifest();
+        let fresh = manifest.ok().map(|(manifest, _)| compute(&manifest, &reading, &plan.overrides));
+        stale(&plan, &reading.state, &reading.lines, fresh.as_ref())
+    });
     let stale = stale.as_ref();
     if let Some(stale) = stale {
         context.note(&format!("warning: {}", render::stale::sentence(stale)));
     }
     match args.format {
         ShowFormat::Json => context.print(&text),
-        ShowFormat::Text => context.print(&render::plan::text(&plan, None, context.layout(args.full, 0))),
+        ShowFormat::Text => {
+            let layout = context.layout(args.full, 0);
+            let text = render::plan::text(&plan, None, layout);
+            // What is not to be believed says so itself, wherever the text goes.
+            let forged = stale.filter(|stale| stale.told.is_some());
+            let warning = forged.map_or(String::new(), |stale| {
+                format!("{}\n", layout.paint.bad(render::stale::sentence(stale)))
+            });
+            context.print(&format!("{warning}{text}"))
+        }
         ShowFormat::Markdown => context.print(&forms::markdown(&plan, &args.comment, Some(path), stale)),
         ShowFormat::Html => context.print(&forms::html(&plan, Some(path), stale)),
         ShowFormat::Gitlab => context.print(&render::gitlab::text(&plan)),
         ShowFormat::Github => {
+            let outputs = forms::outputs_file(true);
+            let mut inputs = vec![
+                (path.to_path_buf(), "the plan"),
+                (context.workspace.state.as_path().to_path_buf(), "the state"),
+            ];
+            // A manifest that cannot be read is not this command's matter.
+            let sources = context.workspace.manifest_sources().unwrap_or_default();
+            inputs.extend(sources.into_iter().map(|source| (source.path.into(), "the manifest")));
+            forms::refuse_clashes(inputs, outputs.iter().map(|path| ("GITHUB_OUTPUT", path.as_path())))?;
             forms::append_outputs(&render::github::outputs(&plan))?;
             // A saved plan does not know where the manifest says what.
             context.print(&render::github::text(&plan, stale, &|_| None))

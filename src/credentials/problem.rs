@@ -43,6 +43,11 @@ pub enum CredentialFault {
         /// It.
         variable: String,
     },
+    /// A variable's value has a line break or another control character in it.
+    NotOneLine {
+        /// It.
+        variable: String,
+    },
     /// An unlabelled secret or ticket, while the manifest has several apps.
     Unlabelled {
         /// It.
@@ -88,6 +93,9 @@ impl fmt::Display for CredentialProblem {
             }
             CredentialFault::Empty { variable } => write!(f, "{variable} is empty (app `{label}`)"),
             CredentialFault::NotUtf8 { variable } => write!(f, "{variable} is not UTF-8 (app `{label}`)"),
+            CredentialFault::NotOneLine { variable } => {
+                write!(f, "{variable} holds more than one line, or control characters (app `{label}`)")
+            }
             CredentialFault::Unlabelled { variable, labelled: _, apps } => {
                 write!(
                     f,
@@ -121,6 +129,11 @@ impl CredentialProblem {
                 )
             }
             CredentialFault::NotUtf8 { variable } => format!("set {variable} anew, or use {variable}_FILE"),
+            CredentialFault::NotOneLine { variable } => {
+                format!(
+                    "set {variable} to the secret alone, without a line end; {variable}_FILE takes a file that ends in one"
+                )
+            }
             CredentialFault::Unlabelled { variable, labelled, apps: _ }
             | CredentialFault::UnlabelledToken { variable, labelled } => {
                 format!("it could reach the wrong app: set {labelled} and unset {variable}")

@@ -4,6 +4,7 @@
 //! would make the ledger's account of it wrong.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,10 @@ fn loopback_client(timeouts: Timeouts) -> Result<Client, String> {
 
 /// Refuses a proxy that cannot be used: the library would pass over it, and send the secret past the proxy that
 /// somebody meant. The value may hold a password, so it is not shown.
-fn check_proxies(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+///
+/// # Errors
+/// A variable names no proxy that can be used; which, and what to write.
+pub fn check_proxies(env: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let Some(value) = env(name).filter(|value| !value.is_empty()) else { continue };
         let whole = if value.contains("://") { value } else { format!("http://{value}") };
@@ -193,7 +197,8 @@ fn https_client(ca_bundle: Option<&Path>, timeouts: Timeouts) -> Result<Client, 
     let Some(path) = ca_bundle else {
         return builder.build().map_err(|error| {
             let cause = innermost(&error);
-            if cause.contains("No CA certificates") { NO_CERTIFICATES.into() } else { cause }
+            let is_without = cause.contains("No CA certificates");
+            if is_without { no_certificates(&|name| std::env::var_os(name)) } else { cause }
         });
     };
     let named = format!("the CA bundle `{}`", shown(&path.to_string_lossy()));
@@ -208,6 +213,18 @@ fn https_client(ca_bundle: Option<&Path>, timeouts: Timeouts) -> Result<Client, 
         .tls_certs_merge(certificates)
         .build()
         .map_err(|error| format!("{named} holds a certificate that cannot be used: {}", innermost(&error)))
+}
+
+/// Why there are none: what is set and holds none, before what could be set.
+fn no_certificates(env: &dyn Fn(&str) -> Option<OsString>) -> String {
+    let set = |name: &'static str| Some((name, env(name).filter(|value| !value.is_empty())?));
+    match ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find_map(set) {
+        Some((name, value)) => format!(
+            "{name} names `{}`, where no certificate can be read: correct it or unset it, or name a PEM file with --ca-bundle",
+            shown(cut_bytes(&value.to_string_lossy(), MAX_CAUSE))
+        ),
+        None => NO_CERTIFICATES.into(),
+    }
 }
 
 fn read_bundle(path: &Path) -> Result<Vec<u8>, String> {

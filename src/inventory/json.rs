@@ -14,6 +14,10 @@ pub(super) fn read(text: &str, found: &mut Found) {
     let is_one_a_line =
         lines.clone().nth(1).is_some() && lines.all(|line| line.starts_with('{') || line.starts_with('"'));
     let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    if serde_json::from_str::<&RawValue>(first).ok().and_then(object).is_some_and(|line| is_ours(&line)) {
+        let before = text.lines().take_while(|line| line.trim().is_empty()).count() as u64;
+        return found.wrong(Place::line(before + 1), OURS);
+    }
     if is_one_a_line && first.ends_with(['}', '"', ',']) {
         for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
             match serde_json::from_str::<&RawValue>(line) {
@@ -59,12 +63,8 @@ fn document(value: &RawValue, places: &Places<'_>, found: &mut Found) {
     if members.iter().any(is_entry) {
         return entry(value, places.of(value), found);
     }
-    let is_ours =
-        |(key, value): &(String, &RawValue)| key == "format" && value.get().starts_with("\"larksub.");
-    if members.iter().any(is_ours) {
-        // Read as a list, it would bring back what was dropped.
-        let says = "it is a document of larksub, which names dropped subscriptions as well: take the codes that are meant out of it";
-        return found.wrong(places.of(value), says);
+    if is_ours(&members) {
+        return found.wrong(places.of(value), OURS);
     }
     // The platform's lists stand under `data`.
     let data = members.iter().find(|(key, _)| key == "data").and_then(|(_, data)| object(data));
@@ -75,12 +75,25 @@ fn document(value: &RawValue, places: &Places<'_>, found: &mut Found) {
         [(_, array)] => elements(array, places, found),
         [] => found.wrong(places.of(value), "the object has neither an `approval_code` nor an array of them"),
         many => {
-            let names: Vec<String> = many.iter().map(|(key, _)| word(key)).collect();
+            let is_data = |key: &String| data.iter().flatten().any(|(other, _)| std::ptr::eq(other, key));
+            let path = |key: &String| if is_data(key) { format!("data.{key}") } else { key.clone() };
+            let names: Vec<String> = many.iter().map(|(key, _)| word(&path(key))).collect();
             let names = names.join(", ");
             let says = format!("the object has several arrays ({names}), and nothing says which is meant");
             found.wrong(places.of(value), says);
         }
     }
+}
+
+/// Read as a list, it would bring back what was dropped.
+const OURS: &str = "it is a document of larksub, which names dropped subscriptions as well: take the codes that are meant out of it";
+
+/// Whether an object is a document of larksub, or a line of its ledger or its events.
+fn is_ours(members: &[(String, &RawValue)]) -> bool {
+    let has = |key: &str| members.iter().any(|(other, _)| other == key);
+    let is_named =
+        |(key, value): &(String, &RawValue)| key == "format" && value.get().starts_with("\"larksub.");
+    members.iter().any(is_named) || (has("seq") && (has("records") || has("op")))
 }
 
 fn elements(value: &RawValue, places: &Places<'_>, found: &mut Found) {

@@ -2,6 +2,7 @@
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
+use super::quotes::{self, Slip, What};
 use super::{Found, Place, Texts, word};
 
 /// What a column holds.
@@ -32,30 +33,21 @@ pub(super) fn is_header_of_codes(line: &str) -> bool {
 
 pub(super) fn read(text: &str, found: &mut Found) {
     let (text, skipped, separator) = begin(text);
-    let mut reader = ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::All)
-        .from_reader(text.as_bytes());
-    let mut lines = Lines { text, at: 0, line: skipped + 1 };
+    let lines: Vec<(u64, &str)> = lines(text, skipped).collect();
     let mut columns: Option<Vec<Option<Column>>> = None;
-    let mut record = StringRecord::new();
-    loop {
-        let from = reader.position().byte();
-        // What it reads is UTF-8 in memory, so there is nothing that could fail.
-        if !reader.read_record(&mut record).unwrap_or(false) {
-            break;
-        }
-        let (line, raw) = lines.of(from, reader.position().byte());
+    let mut next = 0;
+    while let Some((line, raw)) = lines.get(next).copied() {
+        next += 1;
+        let record = cells(raw, separator);
         if record.iter().all(str::is_empty) || is_comment(raw, &record, columns.as_deref()) {
             continue;
         }
-        if raw.bytes().filter(|byte| *byte == b'"').count() % 2 == 1 {
-            found.wrong(
-                Place::line(line),
-                "a quote is never closed; a cell that holds a quote is written in quotes, and its own doubled",
-            );
+        if let Err(slip) = quotes::check(raw, separator) {
+            let rest = lines.get(next..).unwrap_or_default();
+            next += told(&slip, line, rest, separator, found);
+            if columns.is_none() {
+                return;
+            }
             continue;
         }
         match &columns {
@@ -73,6 +65,52 @@ pub(super) fn read(text: &str, found: &mut Found) {
             "the table is empty; its first row names its columns: code,name,owner,tenant",
         );
     }
+}
+
+/// Reports a slip, and gives how many of the lines after it belong to the same cell. A row is one line: a quote that is
+/// left open would swallow the rows after it, codes and all, and nobody would see them again.
+fn told(slip: &Slip, line: u64, rest: &[(u64, &str)], separator: u8, found: &mut Found) -> usize {
+    let place = Place { line, column: Some(slip.cell) };
+    match slip.what {
+        What::Open => {
+            let end = rest.iter().position(|(_, raw)| raw.contains('"'));
+            let end = end.filter(|at| rest.get(*at).is_some_and(|(_, raw)| quotes::closes(raw, separator)));
+            let where_to = end.and_then(|at| rest.get(at)).map(|(last, _)| *last);
+            let goes_on = match where_to {
+                Some(last) => format!("the quoted cell goes on to line {last}"),
+                None => "a quote is never closed on its line".into(),
+            };
+            let says = format!(
+                "{goes_on}, and a row is one line: take the line break out of the cell; a quote that is part of a cell is written twice, in a cell in quotes"
+            );
+            found.wrong(place, says);
+            end.map_or(0, |at| at + 1)
+        }
+        What::Behind => {
+            found.wrong(
+                place,
+                "text stands behind the quote that ends the cell; a quote that is part of a cell is written twice: `\"5\"\" pipe\"`",
+            );
+            0
+        }
+        What::Inside => {
+            found.wrong(
+                place,
+                "a quote stands in a cell that does not begin with one; a cell that holds a quote is written in quotes, and its own doubled",
+            );
+            0
+        }
+    }
+}
+
+/// The cells of one line.
+fn cells(raw: &str, separator: u8) -> StringRecord {
+    let mut builder = ReaderBuilder::new();
+    builder.delimiter(separator).has_headers(false).flexible(true).trim(Trim::All);
+    let mut record = StringRecord::new();
+    // What it reads is UTF-8 in memory, so there is nothing that could fail.
+    let _ = builder.from_reader(raw.as_bytes()).read_record(&mut record);
+    record
 }
 
 /// Whether a row is none: it begins with a `#`, and has no code. One that begins so and has a code is a subscription,
@@ -102,26 +140,11 @@ fn begin(text: &str) -> (&str, u64, u8) {
     (text, 0, separator.unwrap_or(b','))
 }
 
-/// The lines on which rows begin: the reader's own count is of where it stopped before.
-struct Lines<'a> {
-    text: &'a str,
-    at: usize,
-    line: u64,
-}
-
-impl<'a> Lines<'a> {
-    /// The line of the row that was read from one byte to another, and its text.
-    fn of(&mut self, from: u64, to: u64) -> (u64, &'a str) {
-        let index = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
-        let (from, to) = (index(from), index(to));
-        // The line breaks before it were passed over in the same step.
-        let row = self.text.get(from..to).unwrap_or_default();
-        let from = from + row.len() - row.trim_start_matches(['\r', '\n']).len();
-        let before = self.text.get(self.at..from).unwrap_or_default();
-        self.line += before.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        self.at = from;
-        (self.line, self.text.get(from..to).unwrap_or_default())
-    }
+/// The lines with their numbers, whatever ends them. A line end of old Macs counts where there is no other.
+fn lines(text: &str, skipped: u64) -> impl Iterator<Item = (u64, &str)> {
+    let is_old = !text.contains('\n');
+    let ended = (skipped + 1..).zip(text.split(if is_old { '\r' } else { '\n' }));
+    ended.flat_map(|(number, line)| line.split('\r').map(move |line| (number, line)))
 }
 
 fn header(record: &StringRecord, line: u64, found: &mut Found) -> Option<Vec<Option<Column>>> {

@@ -51,21 +51,25 @@ fn the_same_list_is_read_from_every_way_of_writing_it() {
 
 #[test]
 fn every_problem_is_told_with_its_line_and_column() {
-    let table = "# from the script\r\n\r\ncode,name,tenant\r\nA_1,x,a b\r\n\"A-2\",\"two\r\nlines\",t\r\nA-3,x\r\n,x,t\r\n\r\nA-2,other,t\r\n";
+    let table = "# from the script\r\n\r\ncode,name,tenant\r\nA_1,x,a b\r\n\"A-2\",\"two\r\nlines\",t\r\nA-3,x\r\n,x,t\r\nA-1,one,t\r\nA-1,other,t\r\n";
     let told = places(table, None);
     let expected = [
         "4:1: `A_1`",
         "4:3: `a b`",
+        "5:2: the quoted cell goes on to line 6, and a row is one line",
         "7: the row has 2 cells",
         "8: there is no approval code",
-        "10: A-2 again",
+        "10: A-1 again",
     ];
     assert_eq!(told.len(), expected.len(), "{told:#?}");
     for (told, expected) in told.iter().zip(expected) {
         assert!(told.starts_with(expected), "{told} {expected}");
     }
     for (text, expected) in [
-        ("code,name\nA-1,\"open\nA-2,x\n", "2: a quote is never closed"),
+        ("code,name\nA-1,\"open\nA-2,x\n", "2:2: a quote is never closed on its line"),
+        ("code,name\n\"A-1\"x,a\n", "2:1: text stands behind the quote"),
+        ("code,name\nA-1,5\" pipe\n", "2:2: a quote stands in a cell that does not begin with one"),
+        ("code,\"name\nA-1,x\n", "1:2: a quote is never closed on its line"),
         ("A-1,Leave\nA-2,Sick\n", "1: no column is called `code`"),
         ("code,approval_code\nA,A\n", "1:2: a second column `approval_code`"),
         ("[\n \"A-1\",\n {\"code\": 5},\n 7\n]", "3: `code` is not a string: `5`"),
@@ -76,6 +80,18 @@ fn every_problem_is_told_with_its_line_and_column() {
         (
             "\n{\"format\":\"larksub.state.view\",\"subscriptions\":[{\"approval_code\":\"A\"}]}",
             "2: it is a document of larksub",
+        ),
+        (
+            "{\"seq\":1,\"records\":[{\"op\":\"init\"}],\"crc\":\"0\"}\n{\"seq\":2,\"records\":[]}\n",
+            "1: it is a document of larksub",
+        ),
+        (
+            "{\"format\":\"larksub.events\",\"type\":\"planned\"}\n{\"type\":\"x\"}\n",
+            "1: it is a document of larksub",
+        ),
+        (
+            "{\"items\":[],\"data\":{\"items\":[]}}",
+            "1: the object has several arrays (`items`, `data.items`)",
         ),
         ("Ab-1\nA-2\nAB-1", "3: AB-1 differs from Ab-1 on line 1 only in letter case"),
         ("[{\"code\":\"A\",\"approval_code\":\"B\"}]", "1: `approval_code` is given twice"),
@@ -97,6 +113,22 @@ fn every_problem_is_told_with_its_line_and_column() {
 }
 
 #[test]
+fn a_loose_quote_swallows_no_row_and_invents_no_code() {
+    let told = places("code,name,owner\nC-1,\"Big form,o\nC-2,b,o\nC-3,5\" pipe,o\nC-4,z,o\n", None);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].starts_with("2:2: a quote is never closed on its line"), "{told:#?}");
+    assert!(told[1].starts_with("4:2: a quote stands in a cell"), "{told:#?}");
+    let told = places("code,name\nC-1,\"two\n\nlines\"\nC-2,x\nC_3,y\n", None);
+    assert_eq!(told.len(), 2, "the rows after the cell are read: {told:#?}");
+    assert!(told[0].starts_with("2:2: the quoted cell goes on to line 4"), "{told:#?}");
+    assert!(told[1].starts_with("6:1: `C_3`"), "{told:#?}");
+    for right in ["code,name\n\"A-1\" ,\"5\"\" pipe\"\n", "code,name\rA-1,\"5\"\" pipe\"\r"] {
+        assert_eq!(entries(right), [row("A-1", "5\" pipe", "", "")], "{right:?}");
+    }
+    assert_eq!(entries("code,name\n# a \"comment, and\nA-1,\n"), [row("A-1", "", "", "")]);
+}
+
+#[test]
 fn a_kind_that_is_forced_is_the_one_that_is_read() {
     assert_eq!(places("[\"A\"]", Some(Kind::Lines)).len(), 1);
     assert!(read(b"A-1\n", Some(Kind::Csv)).is_err());
@@ -108,7 +140,7 @@ proptest! {
 
     #[test]
     fn what_a_csv_writer_writes_is_read_as_it_was(
-        rows in prop::collection::vec(("[A-Z0-9-]{1,12}", "\\PC{0,12}|[\",;\n\r\t ]{0,6}", "\\PC{0,8}"), 1..20),
+        rows in prop::collection::vec(("[A-Z0-9-]{1,12}", "\\PC{0,12}|[\",;\t ]{0,6}", "\\PC{0,8}"), 1..20),
         separator in prop::sample::select(vec![b',', b';', b'\t']),
         ends_in_crlf: bool,
     ) {

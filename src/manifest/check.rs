@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher as _, RandomState};
 
+use super::alike::{letter, twin};
 use super::draft::{AppDraft, Draft, Entry, Field, Says, Settings};
 use super::place::name;
 use super::policy::named;
@@ -100,9 +101,17 @@ fn owners(draft: &Draft, label: &str, app: &AppDraft, problems: &mut Vec<Problem
                 } else {
                     let Some(list) = list.filter(|list| !list.value.contains(text)) else { continue };
                     let meant = suggest::nearest(text, list.value.iter().map(String::as_str));
-                    let said = match meant {
-                        Some(meant) => format!("did you mean `{}`?", name(meant)),
-                        None => "nobody of that name".into(),
+                    let meant =
+                        list.value.iter().map(String::as_str).find(|it| twin(text, it).is_some()).or(meant);
+                    let said = match (meant, meant.and_then(|meant| twin(text, meant))) {
+                        (Some(meant), Some((here, there))) => format!(
+                            "it only looks like `{}`: here stands {}, there {}",
+                            name(meant),
+                            letter(here),
+                            letter(there)
+                        ),
+                        (Some(meant), None) => format!("did you mean `{}`?", name(meant)),
+                        (None, _) => "nobody of that name".into(),
                     };
                     Problem::error(format!("`{}` is none of the owners of app `{shown}`", name(text)))
                         .at(span, said)

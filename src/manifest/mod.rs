@@ -3,6 +3,7 @@
 //! [`parse`] is pure: texts in, a [`Manifest`] or every problem of every text out. Reading files is
 //! `workspace`'s, drawing problems is `error`'s.
 
+mod alike;
 mod check;
 mod draft;
 mod outline;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::alike::{letter, twin};
 use super::place::{Place, list, name};
 use super::tree::unknown;
 use super::value::{Context, Expected, Key, Value, boolean, found_type, free_text_of, number, wrong_type};
@@ -137,6 +138,16 @@ fn owners(cx: &mut Context, key: &Key, value: &Value) -> Option<Vec<String>> {
                 .at(cx.span(item.span()), "again here")
                 .at(cx.span(first.clone()), "first here")
                 .help("keep one of the two");
+            cx.problems.push(problem);
+            continue;
+        }
+        let alike = owners.iter().find_map(|(other, first)| Some((other, first, twin(&text, other)?)));
+        if let Some((other, first, (here, there))) = alike {
+            let title = format!("`{}` in `owners` only looks like `{}`", name(&text), name(other));
+            let problem = Problem::error(title)
+                .at(cx.span(item.span()), format!("here stands {}", letter(here)))
+                .at(cx.span(first.clone()), format!("here {}", letter(there)))
+                .help("nobody can tell the two apart: keep the right one");
             cx.problems.push(problem);
             continue;
         }

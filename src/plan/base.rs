@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::digest::{self, Action};
-use super::{AppFacts, Plan};
+use super::{AppFacts, Plan, PolicyFacts};
 use crate::manifest::Manifest;
 use crate::state::State;
 use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, SubscriptionKey, TenantKey};
@@ -30,6 +30,9 @@ pub struct Base {
     pub forgets: u64,
     /// The keys of what it would drop or forget, and this plan leaves as it is: the change takes them back.
     pub taken_back: Vec<String>,
+    /// The limits that it was made under; absent where an older larksub saved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyFacts>,
 }
 
 /// What a plan does to one subscription, whatever the label of its app.
@@ -81,6 +84,7 @@ pub fn compare(plan: &mut Plan, base: &Plan, manifest: &Manifest, state: &State)
         drops,
         forgets,
         taken_back,
+        policy: base.facts.policy.clone(),
     });
 }
 
@@ -93,7 +97,7 @@ fn deeds(plan: &Plan) -> impl Iterator<Item = (SubscriptionKey, Deed<'_>)> {
     })
 }
 
-fn identity(facts: &AppFacts) -> (&AppLabel, AppIdentity) {
+pub(super) fn identity(facts: &AppFacts) -> (&AppLabel, AppIdentity) {
     (&facts.app, AppIdentity { app_id: facts.app_id.clone(), base_url: facts.base_url.clone() })
 }
 

@@ -235,5 +235,6 @@ fn facts(manifest: &Manifest, state: &State, tracked: &BTreeMap<AppIndex, u64>, 
         tail_crc: format!("{:08x}", lines.tail_crc()),
         manifest_digest: manifest.digest.clone(),
         apps: apps.collect(),
+        policy: Some(super::policy::facts(manifest)),
     }
 }

@@ -250,16 +250,24 @@ fn handovers(measured: &Measured<'_>) -> Vec<Guard> {
     if called.peek().is_none() {
         return Vec::new();
     }
-    let mut waiting: HashMap<&ApprovalCode, SubscriptionKey> = HashMap::new();
+    // A code in another letter case is the same one to a person.
+    let mut waiting: HashMap<AnyCase<'_>, Vec<&Row<'_>>> = HashMap::new();
     for row in measured.rows.iter().filter(|row| row.declared.is_some() && row.tracked().is_none()) {
-        waiting.entry(row.approval_code).or_insert_with(|| row.key());
+        waiting.entry(AnyCase(row.approval_code)).or_default().push(row);
     }
     let allowed: HashSet<&str> = allowed(measured, OverrideFlag::AllowHandover).collect();
     let mut guards = Vec::new();
     for call in called {
-        let Some(heir) = waiting.get(call.approval_code) else { continue };
-        let key = call.key();
-        let says = format!("{key} would be dropped while {heir} is declared and not yet tracked");
+        // In the same app and tenant it is a slip, and `letter_case`'s.
+        let is_elsewhere = |row: &&&Row<'_>| (row.label, row.tenant_key) != (call.app, call.tenant_key);
+        let heirs = waiting.get(&AnyCase(call.approval_code));
+        let Some(row) = heirs.and_then(|rows| rows.iter().find(is_elsewhere)) else { continue };
+        let (key, heir) = (call.key(), row.key());
+        let differ = match row.approval_code == call.approval_code {
+            true => "",
+            false => "; the codes differ only in letter case",
+        };
+        let says = format!("{key} would be dropped while {heir} is declared and not yet tracked{differ}");
         let remedy = format!(
             "subscribe {heir} and import it first, so that no event is missed; or allow it: --allow-handover {key}"
         );

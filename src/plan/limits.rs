@@ -17,13 +17,20 @@ pub(super) fn measure(measured: &Measured<'_>) -> Vec<Guard> {
         *by_app.entry(call.app).or_default() += 1;
     }
     let total = by_app.values().sum();
-    // Where the flag is given more than once (saved in the plan, and again on apply), the larger number holds.
+    // Where the flag is given more than once (saved in the plan, and again on apply), the smaller number holds: whoever
+    // gives a limit means it, and no flag lifts what was reviewed.
     let allowances =
         allowed(measured, OverrideFlag::AllowDrops).filter_map(|value| value.parse::<u64>().ok());
-    let allowance = allowances.max();
+    let allowances: Vec<u64> = allowances.collect();
+    let allowance = allowances.iter().min().copied();
     if let Some(limit) = allowance.filter(|limit| total > *limit) {
         let says = format!("{total} to drop, and --allow-drops allows {limit}");
-        let remedy = format!("if every one is meant: --allow-drops {total}");
+        let remedy = match allowances.as_slice() {
+            [_] => format!("if every one is meant: --allow-drops {total}"),
+            _ => format!(
+                "of several --allow-drops the smallest holds; if every one is meant, plan again with --allow-drops {total}"
+            ),
+        };
         let guard = refused(Rule::MaxDrops, says, remedy);
         return vec![Guard { measured: Some(total), limit: Some(limit), ..guard }];
     }

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod guard;
 mod limits;
 pub mod merge;
+pub mod policy;
 mod reasons;
 pub mod review;
 pub mod saved;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 pub use base::Base;
 pub use compute::compute;
 pub use guard::{Guard, Rule, Verdict};
+pub use policy::PolicyFacts;
 pub use stale::{Applied, Stale};
 
 use crate::state::{OutcomeKind, Override, Status};
@@ -98,6 +100,9 @@ pub struct Facts {
     pub manifest_digest: String,
     /// The apps of the manifest.
     pub apps: Vec<AppFacts>,
+    /// The limits that were in force; absent in a plan that an older larksub saved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyFacts>,
 }
 
 /// What a plan says of one app.

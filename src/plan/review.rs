@@ -1,16 +1,17 @@
 //! Whether what would happen now is what was reviewed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::base::identity;
 use super::compute::targets;
 use super::digest::{Action, Target, digest};
 use super::merge::rows;
 use super::{Facts, Plan};
 use crate::manifest::Manifest;
-use crate::state::{Contains, Lines, State};
-use crate::subscription::{AppLabel, ApprovalCode, TenantKey};
+use crate::state::{Contains, Lines, State, Subscription};
+use crate::subscription::{AppIdentity, AppLabel, ApprovalCode, TenantKey};
 
 /// How a fresh plan stands to a reviewed digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,13 +116,15 @@ pub fn check_words(reviewed: &Plan, fresh: &Plan) -> Result<(), Misplaced> {
             .collect()
     };
     let differ = if words(reviewed) != words(fresh) {
-        "the names, owners and dates of what goes"
+        NAMES
     } else if !is_same_text {
         return Ok(());
     } else if reasons(reviewed) != reasons(fresh) {
         "the reasons, or the labels of apps,"
     } else if (&reviewed.updates, &reviewed.untracked) != (&fresh.updates, &fresh.untracked) {
         "the updates, or what is not tracked,"
+    } else if then.policy.is_some() && then.policy != now.policy {
+        "the limits"
     } else if (&then.apps, &reviewed.counts) != (&now.apps, &fresh.counts) {
         "the apps, or how much of them is tracked,"
     } else if reviewed.estimate_s != fresh.estimate_s {
@@ -133,6 +136,45 @@ pub fn check_words(reviewed: &Plan, fresh: &Plan) -> Result<(), Misplaced> {
     };
     Err(Misplaced::Told(differ))
 }
+
+/// The same where nothing but the ledger is at hand: of everything that the plan lists, its last line has this name, owner,
+/// date and last try.
+///
+/// # Errors
+/// It tells something else, or of what is not tracked.
+pub fn check_ledger_words(reviewed: &Plan, state: &State) -> Result<(), Misplaced> {
+    let apps: HashMap<&AppLabel, AppIdentity> = reviewed.facts.apps.iter().map(identity).collect();
+    let known = |app: &AppLabel, tenant_key: Option<&TenantKey>, code: &ApprovalCode, generation| {
+        let (index, _) = state.app_of(apps.get(app)?)?;
+        let known = state.subscription(index, tenant_key, code)?;
+        (known.is_tracked() && known.generation == generation).then_some(known)
+    };
+    let is_told = |known: Option<&Subscription>, name: &Option<String>, owner: &Option<String>, since| {
+        known.is_some_and(|it| (&it.name, &it.owner, it.since) == (name, owner, since))
+    };
+    let drops = reviewed.drops.iter().all(|it| {
+        let known = known(&it.app, it.tenant_key.as_ref(), &it.approval_code, it.generation);
+        let tried = known.and_then(|known| known.outcome.as_ref());
+        let tried = tried.filter(|tried| tried.generation == it.generation).map(|tried| tried.kind);
+        is_told(known, &it.name, &it.owner, it.since) && tried == it.outcome
+    });
+    let unknowns = reviewed.unknowns.iter().all(|it| {
+        let known = known(&it.app, it.tenant_key.as_ref(), &it.approval_code, it.generation);
+        let sent_at = known.and_then(Subscription::open_intent).map(|intent| intent.at);
+        is_told(known, &it.name, &it.owner, it.since) && sent_at == Some(it.sent_at)
+    });
+    let forgets = reviewed.forgets.iter().all(|it| {
+        let known = known(&it.app, it.tenant_key.as_ref(), &it.approval_code, it.generation);
+        let sent_at = known.and_then(Subscription::open_intent).map(|intent| intent.at);
+        is_told(known, &it.name, &it.owner, it.since) && sent_at == it.sent_at
+    });
+    match drops && unknowns && forgets {
+        true => Ok(()),
+        false => Err(Misplaced::Told(NAMES)),
+    }
+}
+
+const NAMES: &str = "the names, owners and dates of what goes";
 
 type Words<'a> =
     (Option<&'a TenantKey>, &'a ApprovalCode, u64, Timestamp, Option<&'a str>, Option<&'a str>, String);

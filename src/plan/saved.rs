@@ -54,7 +54,12 @@ pub fn read(text: &str) -> Result<Plan, NotAPlan> {
         format: Option<String>,
         version: Option<u64>,
     }
-    let head: Head = serde_json::from_str(text).map_err(|error| foreign(text, &error))?;
+    // Whoever made the checksum of a changed plan anew did not make a mistake.
+    let is_sealed = || take_checksum(text).is_some_and(|(found, without)| found == checksum(&without));
+    let head: Head = serde_json::from_str(text).map_err(|error| match is_sealed() {
+        true => NotAPlan::Untrue(not_ours(&error)),
+        false => foreign(text, &error),
+    })?;
     match head.format.as_deref() {
         Some(FORMAT) => {}
         Some(other @ ("larksub.report" | "larksub.history" | "larksub.state")) => {
@@ -71,10 +76,10 @@ pub fn read(text: &str) -> Result<Plan, NotAPlan> {
     if found != checksum(&without) {
         return Err(NotAPlan::Changed);
     }
-    let plan: Plan = serde_json::from_str(&without).map_err(|error| NotAPlan::Foreign(error.to_string()))?;
+    let plan: Plan = serde_json::from_str(&without).map_err(|error| NotAPlan::Untrue(not_ours(&error)))?;
     // It is printed, compared and put into commands.
     if !is_digest(&plan.digest) {
-        return Err(NotAPlan::Foreign("its `digest` is none".into()));
+        return Err(NotAPlan::Untrue("its `digest` is none"));
     }
     untrue(&plan, text).map_or(Ok(plan), |what| Err(NotAPlan::Untrue(what)))
 }
@@ -121,6 +126,20 @@ fn is_compared(plan: &Plan) -> bool {
                 && is_digest(&base.manifest_digest)
         }
         None => settled && (drops, forgets) == (0, 0),
+    }
+}
+
+/// What no larksub writes, in our own words: the file's are not to be believed.
+fn not_ours(error: &serde_json::Error) -> &'static str {
+    let text = error.to_string();
+    if text.starts_with("duplicate field") {
+        "it gives a key twice"
+    } else if text.starts_with("unknown field") {
+        "it has a key that no plan has"
+    } else if text.starts_with("missing field") {
+        "it lacks a key that every plan has"
+    } else {
+        "a value of it is none that a plan has there"
     }
 }
 

@@ -1,5 +1,6 @@
 //! What has become of the ledger since a saved plan was made from it.
 
+use super::review::{Misplaced, check_ledger_words, check_words};
 use super::{Plan, base};
 use crate::state::{Contains, Lines, State};
 
@@ -14,6 +15,8 @@ pub struct Stale {
     pub history: Contains,
     /// What runs of this very plan have done of it.
     pub applied: Applied,
+    /// What it tells otherwise than the very facts that it was made from; then nothing in it is to be believed.
+    pub told: Option<&'static str>,
 }
 
 /// How much of a plan its own runs have done.
@@ -32,15 +35,17 @@ pub enum Applied {
     Wholly,
 }
 
-/// Compares a saved plan with a state; none where nothing has moved, and where the state is of another lineage: then
-/// it tells nothing of this plan.
-pub fn stale(plan: &Plan, state: &State, lines: &Lines) -> Option<Stale> {
+/// Compares a saved plan with a state; none where nothing has moved and it tells what the state does, and where the state
+/// is of another lineage: then it tells nothing of this plan. `fresh` is what planning gives now, where that is known.
+pub fn stale(plan: &Plan, state: &State, lines: &Lines, fresh: Option<&Plan>) -> Option<Stale> {
     if plan.facts.lineage != state.lineage {
         return None;
     }
     let crc = u32::from_str_radix(&plan.facts.tail_crc, 16).unwrap_or_default();
     let history = lines.contains(plan.facts.serial, crc);
-    if state.serial == plan.facts.serial && history == Contains::Yes {
+    let is_here = state.serial == plan.facts.serial && history == Contains::Yes;
+    let told = if is_here { untold(plan, state, fresh) } else { None };
+    if is_here && told.is_none() {
         return None;
     }
     let applied = match base::done(plan, state) {
@@ -48,5 +53,16 @@ pub fn stale(plan: &Plan, state: &State, lines: &Lines) -> Option<Stale> {
         (done, of) if done == of => Applied::Wholly,
         (done, of) => Applied::Partly { done, of },
     };
-    Some(Stale { plan_serial: plan.facts.serial, state_serial: state.serial, history, applied })
+    Some(Stale { plan_serial: plan.facts.serial, state_serial: state.serial, history, applied, told })
+}
+
+/// What a plan tells otherwise than its own ledger's last line, or than planning gives where it does the same.
+fn untold(plan: &Plan, state: &State, fresh: Option<&Plan>) -> Option<&'static str> {
+    let fresh = fresh.filter(|fresh| fresh.digest == plan.digest);
+    let checked =
+        check_ledger_words(plan, state).and_then(|()| fresh.map_or(Ok(()), |fresh| check_words(plan, fresh)));
+    match checked {
+        Err(Misplaced::Told(what)) => Some(what),
+        _ => None,
+    }
 }

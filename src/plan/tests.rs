@@ -495,7 +495,8 @@ fn limits_hold_exactly_at_their_boundaries() {
         ),
         (10, 4, "max_drops = 3", &[allow("3")], vec![(Rule::MaxDrops, Refused)]),
         (9, 2, "max_drops = 3", &[allow("1")], vec![(Rule::MaxDrops, Refused)]),
-        (9, 4, "max_drops = 3", &[allow("1"), allow("4")], vec![(Rule::MaxDrops, Allowed)]),
+        (9, 4, "max_drops = 3", &[allow("1"), allow("4")], vec![(Rule::MaxDrops, Refused)]),
+        (9, 4, "max_drops = 3", &[allow("4"), allow("9")], vec![(Rule::MaxDrops, Allowed)]),
     ] {
         let small = small(tracked, tracked - drops, policy);
         let plan = compute(&small.manifest, &small.reading.state, &small.reading.lines, overrides);

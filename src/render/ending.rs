@@ -5,6 +5,8 @@ pub mod markdown;
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::{Paint, count, grouped, report};
 use crate::error::Exit;
 use crate::plan::Plan;
@@ -27,6 +29,8 @@ pub struct Ending<'a> {
     pub overrides: &'a [Override],
     /// The command that goes on from here; none where nothing is left. Safe to show.
     pub again: Option<&'a str>,
+    /// The ledger, where it is known; a pipeline finds a comment by it.
+    pub lineage: Option<Uuid>,
 }
 
 /// A run, or why there was none.
@@ -219,7 +223,15 @@ mod tests {
         let told = |report: &Report| {
             let exit = report.exit();
             let (plan, digest, again) = (None, None, None);
-            verdict(&Ending { came_to: CameTo::Ran(report), exit, plan, digest, overrides: &[], again })
+            verdict(&Ending {
+                came_to: CameTo::Ran(report),
+                exit,
+                plan,
+                digest,
+                overrides: &[],
+                again,
+                lineage: None,
+            })
         };
         let settled = |kind| Settled {
             key: "hr/A-1".parse().unwrap(),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Paint, grouped, plan, stale};
+use super::{Paint, grouped, limits, plan, stale};
 use crate::plan::{Guard, Plan, Stale, Unknown, Verdict};
 use crate::subscription::SubscriptionKey;
 use crate::text::{cut, shown};
@@ -42,10 +42,18 @@ pub fn text(plan: &Plan, stale: Option<&Stale>, positions: Positions<'_>) -> Str
     if let Some(stale) = stale {
         command("warning", "larksub plan", &stale::sentence(stale), None, &mut out);
     }
+    let warnings = limits::warnings(plan);
+    for warning in &warnings {
+        command("warning", "larksub plan", warning, None, &mut out);
+    }
     let refused: Vec<&Guard> = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).collect();
-    few(&refused, "guards refuse", "error", &mut out, |guard| refusal(guard, positions));
+    few(&refused, MOST, "guards refuse", "error", &mut out, |guard| refusal(guard, positions));
     let unknowns: Vec<&Unknown> = plan.unknowns.iter().collect();
-    few(&unknowns, "subscriptions are unknown", "warning", &mut out, |unknown| doubt(unknown, positions));
+    // Those above are of the same kind.
+    let most = MOST - warnings.len().min(MOST / 2);
+    few(&unknowns, most, "subscriptions are unknown", "warning", &mut out, |unknown| {
+        doubt(unknown, positions)
+    });
     let sum = format!("{}\nDigest {}", plan::verdict(plan, Paint::Plain), plan.digest);
     command("notice", "larksub plan", &sum, None, &mut out);
     out
@@ -69,8 +77,15 @@ struct Annotation {
     position: Option<Position>,
 }
 
-fn few<T>(items: &[T], what: &str, kind: &str, out: &mut String, annotation: impl Fn(&T) -> Annotation) {
-    let listed = if items.len() > MOST { MOST - 1 } else { items.len() };
+fn few<T>(
+    items: &[T],
+    most: usize,
+    what: &str,
+    kind: &str,
+    out: &mut String,
+    annotation: impl Fn(&T) -> Annotation,
+) {
+    let listed = if items.len() > most { most.saturating_sub(1) } else { items.len() };
     for item in items.iter().take(listed) {
         let Annotation { title, message, position } = annotation(item);
         command(kind, &title, &message, position.as_ref(), out);

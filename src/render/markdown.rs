@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use self::escape::{NAME, code};
 use self::sections::{Room, Sorted};
-use super::{Paint, count, grouped, plan, stale, time};
+use super::{Paint, count, grouped, limits, plan, stale, time};
 use crate::plan::{Plan, Stale};
 
 /// The least that a comment can be limited to.
@@ -75,6 +75,7 @@ fn write(plan: &Plan, sorted: &Sorted<'_>, comment: &Comment<'_>, room: Room) ->
     if let Some(stale) = comment.stale {
         let _ = writeln!(out, "\n**Warning: {}.**", stale::sentence(stale));
     }
+    out.push_str(&limits::paragraph(plan));
     let everything = everything(comment);
     let unlisted = sections::unlisted(sorted, room);
     if unlisted > 0 {

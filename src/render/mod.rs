@@ -11,6 +11,7 @@ pub mod github;
 pub mod gitlab;
 pub mod history;
 pub mod html;
+pub mod limits;
 pub mod markdown;
 pub mod paint;
 pub mod pick;

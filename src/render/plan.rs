@@ -63,6 +63,7 @@ fn fitting(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout, rows: usize
 fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u64) {
     let mut out = String::new();
     let _ = writeln!(out, "{}", verdict(plan, layout.paint));
+    out.push_str(&super::limits::line(plan, layout));
     let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
     if let Some(base) = &plan.base {
         let _ = writeln!(out, "{}", fit(&compared(base), 0, layout));
@@ -90,7 +91,7 @@ fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u
 pub(super) const PENDING: &str = "Pending on main already";
 
 fn compared(base: &Base) -> String {
-    let Base { digest, manifest_digest: _, serial, drops, forgets, taken_back } = base;
+    let Base { digest, manifest_digest: _, serial, drops, forgets, taken_back, policy: _ } = base;
     let digest: String = digest.chars().take(19).collect();
     format!(
         "Compared with main's plan {} of line {serial}: {}, {} and {} taken back.",
@@ -118,38 +119,48 @@ fn taken_back(plan: &Plan, layout: Layout, out: &mut String) {
 pub fn difference(reviewed: &Plan, fresh: &Plan, paint: Paint) -> String {
     let (was, is) = (actions(reviewed), actions(fresh));
     let mut out = String::from("reviewed, against what would happen now:");
-    for (key, action) in &was {
-        if is.get(key) != Some(action) {
-            let _ = write!(out, "\n{}", paint.loss(format_args!("- {action}")));
-        }
+    // A name is no part of what is done, and no difference.
+    let holds = |plan: &BTreeMap<_, Action>, key, (what, generation, _): &Action| {
+        plan.get(key).is_some_and(|(other, times, _)| (other, times) == (what, generation))
+    };
+    for (_, action) in was.iter().filter(|(key, action)| !holds(&is, key, action)) {
+        let _ = write!(out, "\n{}", paint.loss(format_args!("- {}{}", action.0, action.2)));
     }
-    for (key, action) in &is {
-        if was.get(key) != Some(action) {
-            let _ = write!(out, "\n{}", paint.good(format_args!("+ {action}")));
-        }
+    for (_, action) in is.iter().filter(|(key, action)| !holds(&was, key, action)) {
+        let _ = write!(out, "\n{}", paint.good(format_args!("+ {}{}", action.0, action.2)));
     }
     out
 }
 
+/// What is done, the generation it is done to, and what people need beside it.
+type Action = (String, u64, String);
+
 /// Every call and forget of a plan in words, as its digest covers them.
-fn actions(plan: &Plan) -> BTreeMap<SubscriptionKey, String> {
-    let generation = |generation: u64| match generation {
-        1 => String::new(),
-        generation => format!(" (tracked {generation} times)"),
+fn actions(plan: &Plan) -> BTreeMap<SubscriptionKey, Action> {
+    let generation = |generation: u64, name: &Option<String>| {
+        let name = name.as_deref().map_or(String::new(), |name| format!("  {}", field(name)));
+        match generation {
+            1 => name,
+            generation => format!("{name} (tracked {generation} times)"),
+        }
     };
     let settling = plan.unknowns.iter().filter(|unknown| !unknown.declared);
-    let settling = settling.map(|unknown| (unknown.key(), "drop", unknown.generation));
-    let drops = plan.drops.iter().map(|drop| (drop.key(), "drop", drop.generation));
-    let forgets = plan.forgets.iter().map(|forget| (forget.key(), "forget", forget.generation));
+    let settling = settling.map(|unknown| (unknown.key(), "drop", unknown.generation, &unknown.name));
+    let drops = plan.drops.iter().map(|drop| (drop.key(), "drop", drop.generation, &drop.name));
+    let forgets = plan.forgets.iter().map(|forget| (forget.key(), "forget", forget.generation, &forget.name));
     let actions = settling.chain(drops).chain(forgets);
-    actions.map(|(key, verb, times)| (key.clone(), format!("{verb} {key}{}", generation(times)))).collect()
+    let told = actions.map(|(key, verb, times, name)| {
+        let action = format!("{verb} {key}");
+        (key, (action, times, generation(times, name)))
+    });
+    told.collect()
 }
 
 /// The first line: what will be lost, and whether the plan is refused.
 pub fn verdict(plan: &Plan, paint: Paint) -> String {
     let counts = &plan.counts;
     let tracked = count(counts.tracked, "tracked subscription", "tracked subscriptions");
-    let refusals = plan.guards.iter().filter(|guard| guard.verdict == Verdict::Refused).count() as u64;
+    let refusals = super::limits::refusing(plan).len() as u64;
     let mut parts = Vec::new();
     if plan.calls > 0 {
         let will = if plan.refused { "would" } else { "will" };
@@ -176,6 +187,7 @@ pub fn verdict(plan: &Plan, paint: Paint) -> String {
             parts.push(format!("{} {does}", super::grouped(number)));
         }
     }
+    parts.extend(super::limits::lifted(plan).map(|lifted| paint.doubt(lifted)));
     let unsettled = plan.unsettled();
     if unsettled > 0 {
         parts.push(paint.doubt(format!("{} unknown to settle by hand", super::grouped(unsettled))));

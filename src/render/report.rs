@@ -111,6 +111,28 @@ pub fn summary(report: &Report, paint: Paint) -> String {
     out
 }
 
+/// What a person has to look at, a line each: the lines that told it have scrolled away by now.
+fn to_look_at(report: &Report, kind: OutcomeKind, room: &mut usize) -> Vec<String> {
+    let of_kind = report.settled.iter().filter(|settled| settled.kind == kind);
+    let told = of_kind.clone().take(*room).map(|settled| {
+        let name =
+            settled.name.as_deref().map_or(String::new(), |name| format!("  {}", shown(&cut(name, 80))));
+        let code =
+            settled.code.filter(|code| *code != 0).map_or(String::new(), |code| format!("  (code {code})"));
+        format!("  - {}{name}{code}", settled.key)
+    });
+    let mut told: Vec<String> = told.collect();
+    *room -= told.len();
+    let more = of_kind.count() - told.len();
+    if more > 0 {
+        told.push(format!("  … and {} more; `larksub state history` has them all", grouped(more as u64)));
+    }
+    told
+}
+
+/// So many of them are told again.
+const MOST_TO_LOOK_AT: usize = 20;
+
 /// The ledger has them all.
 const MOST_ALLOWANCES: usize = 10;
 
@@ -136,17 +158,24 @@ fn headline(report: &Report) -> &'static str {
 
 fn advice(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut room = MOST_TO_LOOK_AT;
+    let failed = to_look_at(report, OutcomeKind::Failed, &mut room);
+    let not_found = to_look_at(report, OutcomeKind::NotFound, &mut room);
+    let unknown = to_look_at(report, OutcomeKind::Unknown, &mut room);
     if report.count(OutcomeKind::NotFound) > 0 {
         lines.push(
             "not found: a wrong code, or the wrong app or tenant for it; it stays tracked. To let it go without a call: a `removed` entry with `forget = true`"
                 .into(),
         );
+        lines.extend(not_found);
     }
     if report.count(OutcomeKind::Failed) > 0 {
         lines.push("failed: refused, so it stays tracked; the next plan holds it again".into());
+        lines.extend(failed);
     }
     if report.count(OutcomeKind::Unknown) > 0 {
         lines.push("unknown: run the same command again, which settles it".into());
+        lines.extend(unknown);
     }
     if report.unsettled > 0 {
         let unsettled = count(report.unsettled, "unknown is", "unknowns are");

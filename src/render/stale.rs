@@ -6,7 +6,13 @@ use crate::state::Contains;
 
 /// A sentence without a full stop; nothing in it is foreign.
 pub fn sentence(stale: &Stale) -> String {
-    let Stale { plan_serial, state_serial, history, applied } = stale;
+    let Stale { plan_serial, state_serial, history, applied, told } = stale;
+    if let Some(told) = told {
+        return format!(
+            "DO NOT BELIEVE THIS PLAN: {told} differ from the state that it was made from, line {}, so somebody changed it and made its checksum anew; `apply` refuses it",
+            grouped(*plan_serial)
+        );
+    }
     let (was, is) = (grouped(*plan_serial), grouped(*state_serial));
     let moved = match history {
         Contains::Yes => format!("stale: the plan was made from line {was}, and the state has line {is} now"),

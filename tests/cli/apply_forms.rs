@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Platform, Ran, Scratch, code, gateway};
+use super::support::{Answer, Platform, Ran, Scratch, code, gateway, manifest};
 
 const ALL: &str = " --report text=a.txt --report json=a.json --report ndjson=a.ndjson --report markdown=a.md --report gitlab=a.gitlab.json --report github=a.log --report html=a.html";
 
@@ -286,4 +286,91 @@ fn what_the_platform_says_acts_nowhere() {
         assert!(!text.lines().any(is_command), "{form}\n{text}");
     }
     assert!(!scratch.text("a.html").contains("<script") && !scratch.text("a.html").contains("<b>#"));
+}
+
+#[test]
+fn a_refused_apply_names_its_guards_and_counts_once_and_a_command_that_helps() {
+    let codes: Vec<String> = (1..=30).map(code).collect();
+    let scratch = Scratch::tracking("http://127.0.0.1:9", &codes);
+    let toml = scratch.text("larksub.toml");
+    let none = "[policy]\nmax_drops = 2\nmax_drop_percent = 100\n\n[apps.hr]\napp_id = \"cli_hr\"\nbase_url = \"http://127.0.0.1:9\"\n";
+    scratch.write("larksub.toml", none);
+    scratch.run("plan --out plan.json").exit(4);
+    let ran = scratch.run(&format!("apply plan.json{ALL}"));
+    ran.exit(4);
+    let title = "the plan is refused by max_drops, with 30 of 30 tracked to drop";
+    assert!(ran.stderr.contains(&format!("error: {title}; nothing was sent\n")), "{ran}");
+    let (comment, log) = (scratch.text("a.md"), scratch.text("a.log"));
+    for text in [&comment, &log] {
+        assert_eq!(text.to_lowercase().matches("nothing was sent").count(), 1, "{text}");
+        assert!(text.replace('`', "").contains("max_drops: 30 to drop, at most 2"), "{text}");
+    }
+    assert!(comment.contains("```sh\nlarksub plan --out plan.json --allow-drops 30\n```"), "{comment}");
+    assert_eq!(scratch.json("a.json")["error"]["title"], title);
+    scratch.run("plan --out plan.json --allow-drops 30").exit(0);
+    // A plan that is stale says what differs, with names.
+    scratch.write("larksub.toml", toml.replace(&code(30), &code(31)) + "name = \"Leave\"\n");
+    scratch.run(&format!("import --app hr {}", code(31))).exit(0);
+    scratch.write("larksub.toml", none.replace("max_drops = 2", "max_drops = 99"));
+    scratch.run(&format!("apply plan.json{ALL}")).exit(4);
+    let comment = scratch.text("a.md");
+    assert!(comment.contains(&format!("+ drop hr/{} Leave", code(31))), "{comment}");
+    assert!(comment.contains("```sh\nlarksub plan --out plan.json --allow-drops 31\n```"), "{comment}");
+    assert_eq!(comment.matches("othing was sent").count(), 1, "{comment}");
+    // What no flag allows has no command that would be refused again.
+    let protected =
+        manifest("http://127.0.0.1:9", &codes).replace("approval_code", "protect = true\napproval_code");
+    scratch.write("larksub.toml", protected);
+    scratch.run(&format!("state rm hr/{} --reason gone", code(31))).exit(0);
+    scratch.run("apply --auto-approve --allow-drops 9").exit(0);
+    scratch.write("larksub.toml", none);
+    scratch.run("plan").exit(4).says(["REFUSED by 2 guards"]);
+    let ran = scratch.run(&format!("apply --auto-approve{ALL}"));
+    ran.exit(4).says([
+        "refused by protected, max_drops",
+        "protected: and 20 more; `larksub plan --full` lists them",
+    ]);
+    assert_eq!(ran.stderr.matches("two reviews for one loss").count(), 1, "{ran}");
+    assert!(!scratch.text("a.md").contains("To go on:\n\n```"), "{}", scratch.text("a.md"));
+}
+
+#[test]
+fn the_comment_of_a_locked_state_can_be_found_again() {
+    let scratch = Scratch::dropping("http://127.0.0.1:9", &[code(1)], &[]);
+    scratch.run("plan --out plan.json").exit(0);
+    let lineage = scratch.json("plan.json")["facts"]["lineage"].as_str().unwrap().to_owned();
+    let file = fs::File::open(scratch.path("larksub.state.jsonl")).unwrap();
+    file.lock().unwrap();
+    for (command, key) in [
+        ("apply plan.json", lineage.as_str()),
+        ("apply --auto-approve", lineage.as_str()),
+        ("apply plan.json --comment-key org/repo", "org/repo"),
+    ] {
+        let ran = scratch.run(&format!("{command} --format markdown"));
+        ran.exit(5);
+        assert!(ran.stdout.contains(&format!("<!-- larksub-apply key={key}")), "{ran}");
+    }
+}
+
+#[test]
+fn what_has_scrolled_away_is_told_again_beneath_the_summary() {
+    let (_platform, scratch) = mixed();
+    let ran = scratch.run("apply --auto-approve");
+    ran.exit(3);
+    let (_, end) = ran.stdout.split_once("Applied, not everything:").unwrap();
+    for number in [2, 3] {
+        assert!(end.contains(&format!("\n    - hr/{}", code(number))), "{ran}");
+    }
+    assert!(!end.contains(&code(1)), "{ran}");
+    // Twenty at most.
+    let codes: Vec<String> = (1..=25).map(code).collect();
+    let faults: Vec<String> = codes.iter().map(|code| format!("--fault={code}=not_found")).collect();
+    let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+    let platform = Platform::start(&codes, &faults);
+    let scratch = Scratch::dropping(&platform.url, &codes, &[]);
+    let ran = scratch.run("apply --auto-approve");
+    ran.exit(3);
+    let (_, end) = ran.stdout.split_once("Applied, not everything:").unwrap();
+    assert_eq!(end.matches("    - hr/").count(), 20, "{ran}");
+    assert!(end.contains("… and 5 more; `larksub state history` has them all"), "{ran}");
 }

@@ -1,5 +1,6 @@
 //! `plan --base`: what is pending on main is told apart from what a change adds, and nothing else changes.
 
+use larksub::plan::saved;
 use serde_json::json;
 
 use super::support::{Platform, Scratch, code, manifest};
@@ -37,6 +38,7 @@ fn what_main_drops_anyway_is_told_apart_from_what_the_change_drops() {
     let base = json!({
         "digest": main["digest"], "manifest_digest": main["facts"]["manifest_digest"],
         "serial": main["facts"]["serial"], "drops": 2, "forgets": 0, "taken_back": [],
+        "policy": main["facts"]["policy"],
     });
     assert_eq!(plan["base"], base);
     let comment = scratch.text("plan.md");
@@ -185,4 +187,65 @@ fn a_plan_that_was_compared_is_applied_like_any_other() {
     assert_eq!(platform.calls(), codes[..2]);
     scratch.run("apply plan.json").exit(0).says(["already applied"]);
     scratch.run("show plan.json").exit(0).says(["already applied: runs of this plan have done all"]);
+}
+
+#[test]
+fn a_change_that_loosens_the_gate_says_so_in_every_form() {
+    let codes: Vec<String> = (1..=20).map(code).collect();
+    let scratch = Scratch::tracking(URL, &codes);
+    let policy = |max, percent, reason| {
+        format!("[policy]\nmax_drops = {max}\nmax_drop_percent = {percent}\nrequire_reason = {reason}\n\n")
+    };
+    let own = "[apps.hr.policy]\nmax_drops = 5\n";
+    scratch.write("larksub.toml", policy(50, 30, true) + &manifest(URL, &codes) + own);
+    scratch.run("plan --out main.json").exit(0);
+    let main = scratch.json("main.json");
+    let expected = json!({
+        "max_drops": 50, "max_drop_percent": 30, "require_reason": true, "require_owner": false,
+        "apps": { "hr": { "max_drops": 5 } },
+    });
+    assert_eq!(main["facts"]["policy"], expected);
+    scratch.run("plan --base main.json").exit(0).never_says(["imits differ"]);
+    scratch.write("larksub.toml", policy(200, 100, false) + &manifest(URL, &codes[17..]));
+    let loose = "`max_drops` 50 → 200, `max_drop_percent` 30 → 100, `require_reason` true → false";
+    let says = format!("imits differ from main's: LOOSENED {loose}, `hr`: `max_drops` 5 → none");
+    let ran = scratch.run(
+        "plan --base main.json --out plan.json --report markdown=plan.md --report html=plan.html --report github=plan.txt",
+    );
+    ran.exit(0).says([&format!("by this change.\nL{says}.\n")]);
+    assert!(scratch.text("plan.txt").contains(&format!("::warning title=larksub plan::l{says}\n")));
+    assert!(
+        scratch
+            .text("plan.md")
+            .contains("\n**Limits differ from main's: LOOSENED `max_drops` 50 → 200, `max"),
+        "{}",
+        scratch.text("plan.md")
+    );
+    assert!(scratch.text("plan.html").contains("limits differ from main&#39;s: LOOSENED <code>max"));
+    assert_eq!(scratch.json("plan.json")["base"]["policy"], expected);
+    scratch.run("show plan.json").exit(0).says([&says]);
+    // A change of nothing but limits says it too, and which way.
+    scratch.write("larksub.toml", policy(9, 40, true) + &manifest(URL, &codes) + own);
+    let says = "imits differ from main's: LOOSENED `max_drop_percent` 30 → 40; tightened `max_drops` 50 → 9";
+    scratch.run("plan --base main.json").exit(0).says([says]);
+    // A plan that does not tell its limits is read, and that they were not compared is said.
+    let mut old = saved::read(&scratch.text("main.json")).unwrap();
+    old.facts.policy = None;
+    scratch.write("main.json", saved::write(&old).unwrap());
+    scratch.run("plan --base main.json").exit(0).says(["Limits were not compared"]);
+    scratch.run("apply main.json").exit(0);
+}
+
+#[test]
+fn a_change_that_lifts_protection_says_so_in_its_first_line() {
+    let codes: Vec<String> = (1..=3).map(code).collect();
+    let protected = manifest(URL, &codes).replace("approval_code", "protect = true\napproval_code");
+    let scratch = Scratch::new();
+    scratch.write("larksub.toml", protected);
+    scratch.run("init").exit(0);
+    scratch.run("import --declared").exit(0);
+    scratch.write("larksub.toml", manifest(URL, &codes));
+    scratch.run("plan").exit(0).says(["3 to update, 3 no longer protected."]);
+    let says = ["::warning title=larksub plan::3 subscriptions are no longer protected"];
+    scratch.run("plan --format github").exit(0).says(says);
 }

@@ -142,8 +142,16 @@ fn a_proxy_is_named_without_its_password() {
     scratch.write("larksub.toml", "[apps.hr]\napp_id = \"cli_hr\"\nbrand = \"feishu\"\n");
     scratch.set("HTTPS_PROXY", "ftp://joe:s3ntinel-pw@proxy");
     let ran = scratch.run("doctor --offline");
-    ran.exit(1).says(["FAIL  certificates", "HTTPS_PROXY is no address of an http proxy"]);
+    ran.exit(1).says(["FAIL  proxy", "HTTPS_PROXY is no address of an http proxy", "skip  certificates"]);
+    ran.never_says(["ok    proxy", "FAIL  certificates"]);
+    scratch.set("HTTPS_PROXY", "socks5://joe:s3ntinel-pw@proxy");
+    scratch.run("doctor --offline").exit(1).says(["FAIL  proxy"]);
     scratch.unset("HTTPS_PROXY");
+    scratch.set("SSL_CERT_FILE", "/nope\u{1b}[2J");
+    let says =
+        ["FAIL  certificates", "SSL_CERT_FILE names `/nope\\u{1b}[2J`, where no certificate can be read"];
+    scratch.run("doctor --offline").exit(1).says(says).never_says(["name a PEM file with SSL_CERT_FILE"]);
+    scratch.unset("SSL_CERT_FILE");
     scratch.write("ca.pem", "not pem");
     scratch
         .run("doctor --offline --ca-bundle ca.pem")
@@ -186,4 +194,23 @@ pub fn a_platform_that_cannot_be_reached_is_said_in_plain_words() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let scratch = Scratch::tracking(&format!("http://127.0.0.1:{port}"), &[code(1)]);
     scratch.run("doctor").exit(1).says(["FAIL  token", "nothing answers at"]);
+}
+
+#[test]
+fn a_place_that_changed_is_told_once_and_with_one_advice() {
+    let scratch = Scratch::tracking("http://127.0.0.1:9", &[code(1)]);
+    scratch.write("larksub.toml", manifest("http://127.0.0.1:10", &[code(1)]));
+    let ran = scratch.run("doctor --offline");
+    ran.exit(1)
+        .says(["the same app id at http://127.0.0.1:9 in the state, at http://127.0.0.1:10 in the manifest"]);
+    ran.says(["write `base_url = \"http://127.0.0.1:9\"`", " 1 failed"]).never_says(["without a section"]);
+}
+
+#[test]
+fn a_secret_with_a_line_break_is_not_found_to_be_right() {
+    let scratch = Scratch::tracking("http://127.0.0.1:9", &[code(1)]);
+    scratch.set("LARKSUB_APP_SECRET", "s3ntinel-secret\n");
+    let ran = scratch.run("doctor");
+    ran.exit(1).says(["FAIL  credential", "LARKSUB_APP_SECRET holds more than one line", "skip  token"]);
+    scratch.nowhere(&["s3ntinel-secret".to_owned()]);
 }

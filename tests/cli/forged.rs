@@ -190,8 +190,15 @@ fn rewritten(plan: &Plan, dice: &mut Dice) -> (&'static str, Plan) {
             let all = plan.drops.len() as u64;
             forged.drops.iter_mut().for_each(|drop| drop.pending = true);
             let taken_back = vec!["hr/\u{1b}[2J".to_owned()];
-            forged.base =
-                Some(Base { digest, manifest_digest, serial: 1, drops: all, forgets: 0, taken_back });
+            forged.base = Some(Base {
+                digest,
+                manifest_digest,
+                serial: 1,
+                drops: all,
+                forgets: 0,
+                taken_back,
+                policy: None,
+            });
             ("everything pending", forged)
         }
         8 => {
@@ -386,13 +393,23 @@ fn the_program_refuses_forged_plans_in_their_own_words() {
         (sealed_json(&counted), 4, "it contradicts itself: its counts are not those of what it lists"),
         (
             sealed(&text.replacen("  \"calls\"", "  \"extra\": 1,\n  \"calls\"", 1)),
-            1,
-            "unknown field `extra`",
+            4,
+            "it contradicts itself: it has a key that no plan has",
         ),
         (
             sealed(&text.replacen("  \"calls\": 3", "  \"calls\": 3,\n  \"calls\": 3", 1)),
-            1,
-            "duplicate field `calls`",
+            4,
+            "it contradicts itself: it gives a key twice",
+        ),
+        (
+            sealed(&text.replacen("  \"version\"", "  \"version\": 1,\n  \"version\"", 1)),
+            4,
+            "it contradicts itself: it gives a key twice",
+        ),
+        (
+            sealed(&text.replacen("  \"calls\": 3", "  \"calls\": \"3\"", 1)),
+            4,
+            "it contradicts itself: a value of it is none that a plan has there",
         ),
         (
             sealed(&text.replacen("  \"calls\": 3", "  \"calls\":   3", 1)),
@@ -446,4 +463,33 @@ fn a_smuggled_allowance_is_all_that_a_forged_file_adds_and_it_is_recorded() {
     scratch.run("apply forged.json").exit(0).says(["allowed by name: --allow-drops 3"]);
     assert_eq!(platform.calls().len(), 3);
     scratch.run("state history").exit(0).says(["with --allow-drops 3"]);
+}
+
+#[test]
+fn a_forged_name_is_not_shown_as_if_it_were_true_beside_the_state_it_was_made_from() {
+    let codes: Vec<String> = (1..=13).map(code).collect();
+    let platform = Platform::start(&codes, &[]);
+    let scratch = scratch(&platform.url);
+    scratch.run("plan --out plan.json");
+    scratch.run("show plan.json").exit(0).never_says(["DO NOT BELIEVE"]);
+    let mut forged = saved::read(&scratch.text("plan.json")).unwrap();
+    forged.drops[0].name = Some("Old test form".into());
+    scratch.write("forged.json", saved::write(&forged).unwrap());
+    let says = "DO NOT BELIEVE THIS PLAN: the names, owners and dates of what goes differ";
+    for form in ["text", "markdown", "html", "github"] {
+        let ran = scratch.run(&format!("show forged.json --format {form}"));
+        ran.exit(0);
+        assert!(ran.stdout.contains(says) && ran.stderr.contains(says), "{ran}");
+    }
+    let ran = scratch.run("show forged.json --format json");
+    assert!(ran.stdout == scratch.text("forged.json") && ran.stderr.contains(says), "{ran}");
+    // What the manifest gives is compared where it is here.
+    let mut reasoned = saved::read(&scratch.text("plan.json")).unwrap();
+    reasoned.drops[0].reason = Some("approved by everybody".into());
+    scratch.write("forged.json", saved::write(&reasoned).unwrap());
+    scratch.run("show forged.json").exit(0).says(["DO NOT BELIEVE THIS PLAN: the reasons"]);
+    std::fs::remove_file(scratch.path("larksub.toml")).unwrap();
+    scratch.run("show forged.json").exit(0).never_says(["DO NOT BELIEVE"]);
+    scratch.write("forged.json", saved::write(&forged).unwrap());
+    scratch.run("show forged.json").exit(0).says([says]);
 }

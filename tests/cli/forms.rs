@@ -137,3 +137,24 @@ fn the_state_is_no_comment() {
         scratch.run(&format!("show --format {format}")).exit(1).says(["show plan.json"]);
     }
 }
+
+#[test]
+fn the_outputs_of_a_step_are_never_added_to_an_input() {
+    let scratch = Scratch::tracking("http://127.0.0.1:9", &[code(1)]);
+    scratch.run("plan --out plan.json").exit(0);
+    for (file, what) in [("larksub.state.jsonl", "the state"), ("larksub.toml", "the manifest")] {
+        let before = scratch.bytes(file);
+        scratch.set("GITHUB_OUTPUT", &scratch.path(file).display().to_string());
+        for command in ["plan", "show plan.json", "apply plan.json"] {
+            let ran = scratch.run(&format!("{command} --format github"));
+            ran.exit(1).says([&format!("names {what}"), "GITHUB_OUTPUT"]);
+        }
+        assert_eq!(scratch.bytes(file), before);
+        scratch.run("plan").exit(0);
+    }
+    scratch.unset("GITHUB_OUTPUT");
+    let ran = scratch.run("plan --report html=-");
+    assert_ne!(ran.status, Some(0));
+    ran.says(["`--format html` prints it"]);
+    assert!(!scratch.names().contains(&"-".to_owned()));
+}

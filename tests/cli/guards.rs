@@ -31,7 +31,7 @@ fn refused(scratch: &Scratch, says: &[&str]) -> Ran {
     assert_eq!(scratch.json("plan.json")["refused"], true);
     let before = scratch.state();
     let apply = scratch.run("apply plan.json");
-    apply.exit(4).says(["the plan is refused, and nothing was sent"]);
+    apply.exit(4).says(["the plan is refused by", "; nothing was sent"]);
     for text in says {
         assert!(apply.stderr.contains(text), "stderr says why, too\n{apply}");
     }
@@ -238,6 +238,21 @@ fn a_handover_is_allowed_by_the_key_of_its_drop() {
     let copy = scratch.state();
     scratch.run("apply allowed.json").exit(0);
     scratch.write("larksub.state.jsonl", copy);
+    // In another letter case it is the same code to a person.
+    let lower = code(1).to_lowercase();
+    let declared = scratch.text("larksub.toml");
+    scratch.write("larksub.toml", declared.replace(&code(1), &lower));
+    refused(
+        &scratch,
+        &[
+            &format!(
+                "{key} would be dropped while fin/{lower} is declared and not yet tracked; the codes differ only in letter case"
+            ),
+            &format!("--allow-handover {key}"),
+        ],
+    );
+    scratch.run(&format!("plan --allow-handover {key}")).exit(0);
+    scratch.write("larksub.toml", declared);
     // Subscribed and imported first, it is no loss.
     scratch.run(&format!("import --app fin {}", code(1))).exit(0);
     scratch.run("plan").exit(0).never_says(["handover"]);

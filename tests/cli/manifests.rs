@@ -229,3 +229,34 @@ proptest! {
         prop_assert_eq!(scratch.text("larksub.toml"), after);
     }
 }
+
+#[test]
+fn what_is_given_for_a_declared_code_is_not_silently_dropped_and_blanks_are_refused() {
+    let scratch = Scratch::tracking(URL, &[code(1)]);
+    let before = scratch.text("larksub.toml");
+    let ran = scratch.run(&format!("manifest add --app hr {} --name Leave --owner hr", code(1)));
+    ran.exit(0).says(["--name, --owner not taken: the entry stays as it is"]);
+    scratch.run(&format!("manifest add --app hr {}", code(1))).exit(0).never_says(["not taken"]);
+    for args in ["--name=", "--owner=\u{a0}"] {
+        let ran = scratch.run(&format!("manifest add --app hr {} {args}", code(2)));
+        ran.exit(1).says(["is blank; nothing was written"]);
+    }
+    assert_eq!(scratch.text("larksub.toml"), before);
+}
+
+#[test]
+fn owners_that_only_look_alike_are_told_apart_by_the_letter() {
+    let scratch = Scratch::tracking(URL, &[code(1)]);
+    let entry = manifest(URL, &[code(1)]);
+    scratch.write(
+        "larksub.toml",
+        format!("[policy]\nowners = [\"team-a\", \"te\u{430}m-a\"]\n\n{entry}owner = \"team-a\"\n"),
+    );
+    scratch.run("validate").exit(1).says(["only looks like `team-a`", "(U+0430)", "(U+0061)"]);
+    scratch.write(
+        "larksub.toml",
+        format!("[policy]\nowners = [\"team-a\"]\n\n{entry}owner = \"te\u{430}m-a\"\n"),
+    );
+    let ran = scratch.run("validate");
+    ran.exit(1).says(["it only looks like `team-a`", "(U+0430)"]).never_says(["did you mean"]);
+}

@@ -185,6 +185,22 @@ fn what_is_allowed_on_apply_adds_to_what_the_plan_allows() {
 }
 
 #[test]
+fn of_several_allowances_the_smallest_holds() {
+    let codes: Vec<String> = (1..=10).map(code).collect();
+    let platform = Platform::start(&codes, &[]);
+    let scratch = Scratch::tracking(&platform.url, &codes);
+    scratch.write("larksub.toml", manifest(&platform.url, &codes[..6]));
+    scratch.run("plan --allow-drops 4 --out plan.json").exit(0);
+    let state = scratch.state();
+    let ran = scratch.run("apply plan.json --allow-drops 1");
+    ran.exit(4)
+        .says(["4 to drop, and --allow-drops allows 1", "of several --allow-drops the smallest holds"]);
+    assert_eq!(scratch.state(), state);
+    assert!(platform.log().is_empty());
+    scratch.run("apply plan.json --allow-drops 9").exit(0).says(["4 unsubscribed"]);
+}
+
+#[test]
 fn an_allowance_never_changes_the_digest() {
     let codes: Vec<String> = (1..=10).map(code).collect();
     let scratch = Scratch::tracking(URL, &codes);

@@ -107,6 +107,7 @@ pub fn ending<'a>(report: &'a Report, plan: &'a Plan, overrides: &'a [Override])
         plan: Some(plan),
         digest: Some(&plan.digest),
         overrides,
+        lineage: Some(plan.facts.lineage),
         again: (exit != Exit::Done).then_some("larksub apply plan.json"),
     }
 }

@@ -16,8 +16,10 @@ use crate::render::markdown::{Comment, word};
 use crate::render::{events, html, report};
 use crate::report::{Event, Report};
 use crate::state::Override;
+use crate::state::ledger::read_file;
 use crate::text::shown;
 use crate::workspace::now;
+use uuid::Uuid;
 
 /// What is known of an apply, however far it came.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Known {
     pub digest: Option<String>,
     /// What is allowed by name.
     pub overrides: Vec<Override>,
+    /// The ledger that it is for, as the reviewed plan says.
+    pub lineage: Option<Uuid>,
     /// How the reviewed plan and the one of now differ.
     pub difference: Option<String>,
 }
@@ -53,7 +57,8 @@ impl<'a> Outlet<'a> {
     /// A report names the manifest, the state, the plan or what another one goes to, or cannot be written there.
     pub fn open(context: &'a Context, args: &'a ApplyArgs) -> Result<Self, Failure> {
         let reports = &args.forms.report;
-        if !reports.is_empty() {
+        let is_github = args.forms.forms().any(|format| format == ApplyFormat::Github);
+        if !reports.is_empty() || is_github {
             refuse_inputs(context, args)?;
         }
         let mut streams = Vec::new();
@@ -115,15 +120,23 @@ impl<'a> Outlet<'a> {
     }
 
     /// Tells why nothing was begun.
-    pub fn not_begun(mut self, known: &Known, failure: &Failure) {
+    pub fn not_begun(mut self, known: &mut Known, failure: &Failure) {
+        // Where another command holds the state, or the manifest is wrong, it still says which one it is.
+        if known.lineage.is_none() {
+            let reading = read_file(self.context.workspace.state.as_path()).ok();
+            known.lineage = reading.map(|reading| reading.state.lineage);
+        }
         let Failure { exit, title, causes, hints, drawing } = failure;
         let again = match exit {
-            Exit::Refused => Some("larksub plan --out plan.json".to_owned()),
+            Exit::Refused => match known.plan.as_deref() {
+                Some(plan) => super::refusal::again(plan),
+                None => Some("larksub plan --out plan.json".to_owned()),
+            },
             Exit::Locked | Exit::Unwritable => Some(again(self.args, known)),
             _ => None,
         };
         let why = NotBegun {
-            title: title.clone(),
+            title: title.strip_suffix("; nothing was sent").unwrap_or(title).to_owned(),
             causes: causes.clone(),
             hints: hints.clone(),
             drawing: anstream::adapter::strip_str(drawing).to_string(),
@@ -148,6 +161,7 @@ impl<'a> Outlet<'a> {
             digest: known.digest.as_deref(),
             overrides: &known.overrides,
             again,
+            lineage: known.plan.as_deref().map(|plan| plan.facts.lineage).or(known.lineage),
         };
         if self.has_events() {
             self.stream(&events::finished(&ending, now()));
@@ -232,7 +246,9 @@ fn refuse_inputs(context: &Context, args: &ApplyArgs) -> Result<(), Failure> {
     inputs.extend(args.plan.iter().map(|path| (path.clone(), "the plan")));
     inputs.extend(args.ca_bundle.iter().map(|path| (path.clone(), "the certificates")));
     let paths = args.forms.report.iter().map(|report| ("--report", report.path.as_path()));
-    forms::refuse_clashes(inputs, paths)?;
+    let outputs = forms::outputs_file(args.forms.forms().any(|format| format == ApplyFormat::Github));
+    let outputs = outputs.iter().map(|path| ("GITHUB_OUTPUT", path.as_path()));
+    forms::refuse_clashes(inputs, paths.chain(outputs))?;
     for ApplyReport { path, .. } in &args.forms.report {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() || !folder.is_dir() {

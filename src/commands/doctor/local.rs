@@ -9,6 +9,7 @@ use crate::checks::{Check, Found};
 use crate::commands::{Context, check_place, env};
 use crate::error::Failure;
 use crate::feishu::Http;
+use crate::feishu::http::check_proxies;
 use crate::manifest::Manifest;
 use crate::render::{count, grouped};
 use crate::state::compact::is_overgrown;
@@ -161,6 +162,15 @@ pub(super) fn apps(manifest: &Manifest, state: Option<&State>, checks: &mut Vec<
             .filter(|(_, other)| other.identity != app.identity);
         let bound = state.and_then(|state| state.app_of(&app.identity));
         let check = match (labelled, bound) {
+            (Some((_, other)), _) if other.identity.app_id == app.identity.app_id => Check::new(
+                "app",
+                Found::Fail,
+                format!("the same app id at {} in the state, at {} in the manifest", other.identity.base_url, app.identity.base_url),
+            )
+            .help(format!(
+                "an app keeps its place: write `base_url = \"{}\"` (or its brand) again; another platform's app gets a label of its own",
+                other.identity.base_url
+            )),
             (Some((_, other)), _) => Check::new(
                 "app",
                 Found::Fail,
@@ -186,6 +196,8 @@ pub(super) fn apps(manifest: &Manifest, state: Option<&State>, checks: &mut Vec<
     let tracked = state.tracked_by_app();
     for (index, bound) in state.apps() {
         let has_section = manifest.apps.values().any(|app| app.identity == bound.identity);
+        // Where its label stands for another app in the manifest, that is the mistake, and told above.
+        let has_section = has_section || manifest.apps.contains_key(&bound.label);
         if !has_section && tracked.contains_key(&index) {
             checks.push(
                 Check::new("app", Found::Fail, "tracked in the state, and without a section in the manifest")
@@ -198,7 +210,13 @@ pub(super) fn apps(manifest: &Manifest, state: Option<&State>, checks: &mut Vec<
 
 /// Proxy and certificates, as calls would use them.
 pub(super) fn surroundings(manifest: Option<&Manifest>, http: &Http, checks: &mut Vec<Check>) {
-    checks.push(proxy());
+    let proxies = check_proxies(&|name| env(name).map(|value| value.to_string_lossy().into_owned()));
+    let is_usable = proxies.is_ok();
+    checks.push(match proxies {
+        Ok(()) => proxy(),
+        Err(says) => Check::new("proxy", Found::Fail, says)
+            .help("nothing is sent past a proxy that somebody meant: https calls fail until it is right"),
+    });
     let places = manifest.into_iter().flat_map(|manifest| manifest.apps.values());
     let mut places = places.map(|app| app.identity.base_url.clone());
     let feishu = || "https://open.feishu.cn".parse::<BaseUrl>().ok();
@@ -206,7 +224,11 @@ pub(super) fn surroundings(manifest: Option<&Manifest>, http: &Http, checks: &mu
         Some(_) => places.find(BaseUrl::is_https),
         None => feishu(),
     };
-    checks.push(match place.map(|place| http.ready(&place)) {
+    let ready = place.map(|place| if is_usable { http.ready(&place) } else { Ok(()) });
+    checks.push(match ready {
+        Some(_) if !is_usable => {
+            Check::new("certificates", Found::Skip, "not looked at until the proxy can be used")
+        }
         None => Check::new("certificates", Found::Skip, "no app of the manifest is called over https"),
         Some(Ok(())) => Check::new("certificates", Found::Ok, "certificates to trust were found"),
         Some(Err(error)) => Check::new("certificates", Found::Fail, error.to_string())

@@ -39,6 +39,8 @@ pub(super) struct Line {
     /// Not escaped.
     name: Option<String>,
     notes: Vec<String>,
+    /// The platform has deleted the definition, which is told in the same line.
+    is_deleted: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -55,8 +57,8 @@ enum Word {
 impl Line {
     /// The text of it; `is_ahead` where nothing was written.
     pub fn text(&self, is_ahead: bool) -> String {
-        let Self { word, key, name, notes } = self;
-        let word = match (word, is_ahead) {
+        let Self { word: kind, key, name, notes, is_deleted } = self;
+        let word = match (kind, is_ahead) {
             (Word::Imported, false) => "imported",
             (Word::Imported, true) => "would import",
             (Word::TrackedAlready, _) => "tracked already",
@@ -68,6 +70,18 @@ impl Line {
             (Word::Unread, _) => "no name",
         };
         let name = name.as_ref().map_or(String::new(), |name| format!("  {}", shown(name)));
+        let mut told = notes.clone();
+        let word = match is_deleted {
+            true => {
+                if !matches!(kind, Word::Deleted) {
+                    told.insert(0, word.into());
+                }
+                told.push("the platform has deleted the definition".into());
+                "deleted"
+            }
+            false => word,
+        };
+        let notes = &told;
         let notes = match notes.is_empty() {
             true => String::new(),
             false => format!("  ({})", notes.join("; ")),
@@ -132,7 +146,7 @@ fn one(
         Some(entry) => entry.name.clone(),
         None => want.name.clone().or_else(|| told_name(names, &key)),
     };
-    let line = |word, notes| Line { word, key: key.clone(), name: listed.clone(), notes };
+    let line = |word, notes| Line { word, key: key.clone(), name: listed.clone(), notes, is_deleted: false };
     match known {
         Some(known) if known.is_tracked() && known.open_intent().is_none() => {
             import.unchanged += 1;
@@ -222,7 +236,7 @@ fn learnt(
         });
         let name = told_name(names, key);
         let mut line = |word, notes| {
-            import.lines.push(Line { word, key: key.clone(), name: name.clone(), notes });
+            import.lines.push(Line { word, key: key.clone(), name: name.clone(), notes, is_deleted: false });
         };
         let status = match told {
             Told::Definition(definition) => definition.status,
@@ -261,7 +275,16 @@ fn learnt(
         }
         if status == DefinitionStatus::Deleted {
             import.deleted += 1;
-            line(Word::Deleted, vec!["the platform has deleted the definition".into()]);
+            match import.lines.iter_mut().rfind(|line| line.key == *key) {
+                Some(line) => line.is_deleted = true,
+                None => import.lines.push(Line {
+                    word: Word::Deleted,
+                    key: key.clone(),
+                    name: name.clone(),
+                    notes: Vec::new(),
+                    is_deleted: true,
+                }),
+            }
         }
     }
 }

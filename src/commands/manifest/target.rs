@@ -235,7 +235,7 @@ fn write_out(out: &Path, edits: &[Edit]) -> Result<String, Failure> {
                 Exit::Error,
                 format!("there is a file at {named} already, and it says something else"),
             )
-            .hint("name a new file, or leave --out out to write the manifest itself"));
+            .hint("name a new file; without --out the manifest itself is written"));
         }
         Err(_) => {}
     }

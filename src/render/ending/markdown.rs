@@ -254,7 +254,7 @@ fn foot(ending: &Ending<'_>, comment: &Comment<'_>, room: Room, out: &mut String
         }
         None => {}
     }
-    let lineage = ending.plan.map(|plan| plan.facts.lineage.to_string());
+    let lineage = ending.lineage.map(|lineage| lineage.to_string());
     let key = comment.key.filter(|key| is_key(key)).or(lineage.as_deref()).unwrap_or("none");
     let digest = ending.digest.map_or(String::new(), |digest| format!(" digest={digest}"));
     let run = run.map_or(String::new(), |run| format!(" run={run}"));

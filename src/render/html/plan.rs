@@ -7,7 +7,7 @@ use crate::plan::{
 };
 use crate::render::markdown::{self, Comment, MOST_CHARS};
 use crate::render::plan::{import_words, verdict};
-use crate::render::{Paint, stale, time};
+use crate::render::{Paint, limits, stale, time};
 use crate::state::Status;
 use crate::subscription::{SubscriptionKey, TenantKey};
 
@@ -32,6 +32,9 @@ pub fn text(plan: &Plan, saved: Option<&str>, moved: Option<&Stale>) -> String {
     let mut page = begin("larksub plan", &verdict(plan, Paint::Plain), mood, &counts);
     if let Some(moved) = moved {
         page.raw("<p class=\"doubt\"><b>Warning: ").own(&stale::sentence(moved)).raw(".</b></p>\n");
+    }
+    if let Some(limits) = limits::sentence(plan) {
+        page.raw("<p class=\"doubt\"><b>").own(&limits).raw(".</b></p>\n");
     }
     sections(plan, &mut page);
     page.raw("<footer>\n<dl>\n");
@@ -134,7 +137,9 @@ fn unknowns(plan: &Plan, page: &mut Page) {
 
 /// What the plan was compared with, and what it takes back of that.
 fn beside_base(plan: &Plan, page: &mut Page) {
-    let Some(Base { digest, manifest_digest: _, serial, drops, forgets: _, taken_back }) = &plan.base else {
+    let Some(Base { digest, manifest_digest: _, serial, drops, forgets: _, taken_back, policy: _ }) =
+        &plan.base
+    else {
         return;
     };
     page.raw("<p class=\"place\">Compared with a plan of main (line ").number(*serial).raw(", <code>");
