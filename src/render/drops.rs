@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::pick::{Marked, Why, out_count, pick, shares};
+use super::screen::wrapped;
 use super::{Layout, count, grouped, time};
 use crate::plan::{AppFacts, Drop, Plan};
 use crate::subscription::AppLabel;
@@ -24,6 +25,12 @@ pub(super) fn write(
         return 0;
     }
     let heading = format!("{title} ({})", grouped(drops.len() as u64));
+    if room == Some(0) {
+        let stand = standing_where(drops.iter().copied(), |app| app.to_string());
+        let line = format!("{heading}: none listed{stand}");
+        let _ = writeln!(out, "{}", layout.paint.strong(wrapped(&line, 2, layout)));
+        return 0;
+    }
     let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
     let groups: Vec<&[Marked<'_>]> =
         drops.chunk_by(|a, b| a.drop.app == b.drop.app && a.drop.tenant_key == b.drop.tenant_key).collect();
@@ -38,8 +45,8 @@ pub(super) fn write(
     }
     let listed: usize = shares.iter().sum();
     if !folded.is_empty() {
-        let more = format!("… and {}; --full lists them", none_listed(&folded, listed > 0));
-        let _ = writeln!(out, "  {}", layout.paint.strong(fit(&more, 2, layout)));
+        let more = format!("  … and {}; --full lists them", none_listed(&folded));
+        let _ = writeln!(out, "{}", layout.paint.strong(wrapped(&more, 4, layout)));
     }
     listed
 }
@@ -70,19 +77,21 @@ fn write_group(plan: &Plan, group: &[Marked<'_>], share: usize, layout: Layout, 
 }
 
 /// What is said of apps and tenants of which nothing is listed: how many drops, how many of them stand out, and where.
-/// `has_others`: something of others is listed.
-fn none_listed(groups: &[&[Marked<'_>]], has_others: bool) -> String {
+fn none_listed(groups: &[&[Marked<'_>]]) -> String {
     let lost: usize = groups.iter().map(|group| group.len()).sum();
     let is_store = groups.iter().any(|group| group.iter().any(|marked| marked.drop.tenant_key.is_some()));
-    let other = if has_others { "other " } else { "" };
     let places = match (groups.len() as u64, is_store) {
-        (1, true) => format!("1 {other}tenant"),
-        (1, false) => format!("1 {other}app"),
-        (number, true) => format!("{} {other}apps and tenants", grouped(number)),
-        (number, false) => format!("{} {other}apps", grouped(number)),
+        (1, true) => "1 other tenant".into(),
+        (1, false) => "1 other app".into(),
+        (number, true) => format!("{} other apps and tenants", grouped(number)),
+        (number, false) => format!("{} other apps", grouped(number)),
     };
     let all = groups.iter().flat_map(|group| group.iter().copied());
-    format!("{} in {places}, none listed{}", grouped(lost as u64), standing_where(all, |app| app.to_string()))
+    format!(
+        "{} more in {places}, none listed{}",
+        grouped(lost as u64),
+        standing_where(all, |app| app.to_string())
+    )
 }
 
 /// How many of some drops stand out, and in which apps; nothing where none does.

@@ -32,10 +32,10 @@ pub(super) fn write(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     }
     begin("Guards", room, layout, out);
     // A handful is read; the rest is counted.
-    let most = match room.notes {
-        None => usize::MAX,
-        Some(0) => 2,
-        Some(_) => 5,
+    let most = match (room.notes, room.remedies) {
+        (None, _) => usize::MAX,
+        (_, true) => 5,
+        (_, false) => 3,
     };
     let listed = if told.len() > most { most.saturating_sub(1) } else { told.len() };
     let mut lines = told.iter().take(listed).peekable();
@@ -49,7 +49,7 @@ pub(super) fn write(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
         let _ = writeln!(out, "{says}");
         // One remedy for many subscriptions is said once, after the last of them.
         let is_said_again = lines.peek().is_some_and(|next| next.remedy == *remedy);
-        let remedy = remedy.filter(|_| !is_said_again && !room.is_least());
+        let remedy = remedy.filter(|_| !is_said_again && room.remedies);
         if let Some(remedy) = remedy {
             let remedy = shortened(&shown(remedy), room, layout);
             let _ = writeln!(out, "{}", wrapped(&format!("{:INDENT$}{remedy}", ""), INDENT, layout));

@@ -72,11 +72,13 @@ fn write(
     without_calls(plan, room, layout, &mut out);
     untracked(plan, room, layout, &mut out);
     out.push('\n');
-    if room.is_least() {
-        out.push_str("Cut to this screen; --full lists everything.\n");
-    }
+    let full = if room.is_least() { "Cut to this screen; --full lists everything." } else { "" };
     if plan.calls > 0 {
-        let _ = writeln!(out, "{}, {}.", count(plan.calls, "call", "calls"), time::estimate(plan.estimate_s));
+        let space = if full.is_empty() { "" } else { " " };
+        let calls = count(plan.calls, "call", "calls");
+        let _ = writeln!(out, "{calls}, {}.{space}{full}", time::estimate(plan.estimate_s));
+    } else if !full.is_empty() {
+        let _ = writeln!(out, "{full}");
     }
     let _ = writeln!(out, "Digest {}", plan.digest);
     (out, plan.counts.drops.saturating_sub(listed as u64))

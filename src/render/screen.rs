@@ -10,11 +10,13 @@ pub(super) struct Room {
     pub drops: Option<usize>,
     /// Lines of each other list. With none, each is a heading that says how much there is.
     pub notes: Option<usize>,
+    /// Whether what refuses says how to go on.
+    pub remedies: bool,
 }
 
 impl Room {
     /// Everything is listed.
-    pub const WHOLE: Self = Self { drops: None, notes: None };
+    pub const WHOLE: Self = Self { drops: None, notes: None, remedies: true };
 
     /// How many lines of a list are shown.
     pub fn lines(self) -> usize {
@@ -27,8 +29,18 @@ impl Room {
     }
 }
 
-/// So many drops are listed before other lists have more than a few lines.
-const LEAST_DROPS: usize = 6;
+/// Lines of each other list, with how many drops are listed before these lists have so many, and whether remedies are.
+const STEPS: [(usize, usize, bool); 9] = [
+    (40, 20, true),
+    (20, 10, true),
+    (10, 6, true),
+    (5, 6, true),
+    (3, 6, true),
+    (2, 4, true),
+    (1, 2, true),
+    (0, 2, true),
+    (0, 0, false),
+];
 
 /// The most that fits the layout's lines; `write` gives the text with some room, without colour. Where not even the
 /// least fits, the least.
@@ -42,10 +54,10 @@ pub(super) fn fitting(drops: usize, layout: Layout, write: &dyn Fn(Room) -> Stri
     if drops <= rows && fits(Room::WHOLE) {
         return Room::WHOLE;
     }
-    for notes in [40, 20, 10, 5, 3, 2, 1, 0] {
-        let with = |drops| Room { drops: Some(drops), notes: Some(notes) };
-        let least = if notes == 0 { 0 } else { drops.min(LEAST_DROPS) };
-        if notes > 0 && !fits(with(least)) {
+    for (notes, least, remedies) in STEPS {
+        let with = |drops| Room { drops: Some(drops), notes: Some(notes), remedies };
+        let least = drops.min(least);
+        if remedies && !fits(with(least)) {
             continue;
         }
         // The text grows with its rows, so halving finds the most that fit; each try looks at every drop.
@@ -59,22 +71,24 @@ pub(super) fn fitting(drops: usize, layout: Layout, write: &dyn Fn(Room) -> Stri
         }
         return with(fitting);
     }
-    Room { drops: Some(0), notes: Some(0) }
+    Room { drops: Some(0), notes: Some(0), remedies: false }
 }
 
 /// A text whose lines end between words where the screen ends; what follows the first line is indented. Colours take
 /// no room.
 pub(super) fn wrapped(text: &str, indent: usize, layout: Layout) -> String {
     let Some(columns) = layout.columns else { return text.into() };
-    let mut out = String::new();
+    let margin = text.len() - text.trim_start_matches(' ').len();
+    let mut out = " ".repeat(margin);
     let mut used = 0;
-    for word in text.split(' ') {
+    for (position, word) in text.trim_start_matches(' ').split(' ').enumerate() {
         let len = width(&anstream::adapter::strip_str(word).to_string());
-        if used > 0 && used + 1 + len > columns && indent + len <= columns {
+        used = if position == 0 { margin } else { used };
+        if position > 0 && used + 1 + len > columns && indent + len <= columns {
             out.push('\n');
             out.push_str(&" ".repeat(indent));
             used = indent;
-        } else if used > 0 {
+        } else if position > 0 {
             out.push(' ');
             used += 1;
         }
@@ -96,6 +110,7 @@ mod tests {
             wrapped("\u{1b}[31mone\u{1b}[0m two three", 2, layout),
             "\u{1b}[31mone\u{1b}[0m two\n  three"
         );
+        assert_eq!(wrapped("  one  two three", 4, layout), "  one  two\n    three");
         assert_eq!(wrapped("averyverylongword and", 2, layout), "averyverylongword\n  and");
         assert_eq!(wrapped("one two three four", 2, Layout::PLAIN), "one two three four");
     }

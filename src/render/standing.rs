@@ -67,9 +67,13 @@ fn told(plan: &Plan, marked: &[Marked<'_>], length: Length) -> Option<String> {
         let keys: Vec<String> = first.iter().map(|drop| key(drop, length)).collect();
         parts.push(match (length, number, keys.as_slice()) {
             (Length::Whole | Length::Brief, 1 | 2, keys) => format!("{} {word}", keys.join(" and ")),
+            (Length::Whole | Length::Brief, number, [first, ..]) if number == total => {
+                format!("{word}, such as {first}")
+            }
             (Length::Whole | Length::Brief, _, [first, ..]) => {
                 format!("{} {word}, such as {first}", grouped(number))
             }
+            (_, number, _) if number == total => word.into(),
             _ => format!("{} {word}", grouped(number)),
         });
     }
