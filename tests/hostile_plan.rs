@@ -320,6 +320,33 @@ fn no_foreign_text_acts_in_any_other_form() {
     }
 }
 
+#[test]
+fn no_plan_pushes_its_verdict_off_a_screen() {
+    let corpus = corpus();
+    for texts in [&corpus[..1], &corpus[..30], &corpus] {
+        let mut plan = plan_of(texts);
+        for (number, text) in texts.iter().enumerate() {
+            plan = forged(plan, text);
+            let rule = [Rule::Protected, Rule::Reason, Rule::MaxDrops, Rule::NoSection][number % 4];
+            if let Some(guard) = plan.guards.last_mut() {
+                (guard.rule, guard.verdict) = (rule, Verdict::Refused);
+            }
+        }
+        let plan = Plan { refused: true, ..plan };
+        for (columns, rows) in [(80, 23), (80, 17), (100, 40), (200, 60)] {
+            let screen = Layout { paint: Paint::Plain, columns: Some(columns), lines: Some(rows) };
+            let text = render::plan::text(&plan, None, screen);
+            let seen: usize =
+                text.lines().map(|line| larksub::text::width(line).div_ceil(columns).max(1)).sum();
+            assert!(seen <= rows, "{seen} of {rows}\n{text}");
+            assert!(text.starts_with("REFUSED by "), "{text}");
+            // The only drop of the first plan is pending on main already.
+            assert!(texts.len() == 1 || text.contains(" out: "), "{text}");
+            assert!(text.contains(" call, ") || text.contains(" calls, "), "{text}");
+        }
+    }
+}
+
 fn annotations(text: &str, place: &str) {
     assert!(text.len() < 60_000, "{place}");
     let mut rest = String::new();

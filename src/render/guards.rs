@@ -30,7 +30,9 @@ pub(super) fn write(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     if told.is_empty() && !sums_up && plan.overrides.is_empty() {
         return;
     }
-    begin("Guards", room, layout, out);
+    if room.remedies {
+        begin("Guards", room, layout, out);
+    }
     // A handful is read; the rest is counted.
     let most = match (room.notes, room.remedies) {
         (None, _) => usize::MAX,

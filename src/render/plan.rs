@@ -57,7 +57,7 @@ fn write(
         let _ = writeln!(out, "{}", layout.paint.doubt(wrapped(&line, 2, layout)));
     }
     let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
-    if let Some(base) = &plan.base {
+    if let Some(base) = plan.base.as_ref().filter(|_| room.remedies) {
         let _ = writeln!(out, "{}", fit(&compared(base), 0, layout));
     }
     unknowns(plan, room, layout, &mut out);
@@ -67,9 +67,14 @@ fn write(
     // This change's own drops have the screen before those that are pending whatever becomes of it.
     let beneath = room.drops.map(|drops| if own.is_empty() { drops } else { (drops / 4).min(room.lines()) });
     listed += drops::write(plan, &pending, PENDING, beneath, layout, &mut out);
-    taken_back(plan, room, layout, &mut out);
+    // The verdict has counted these, and where there is least room that has to do.
+    if room.remedies {
+        taken_back(plan, room, layout, &mut out);
+    }
     guards::write(plan, room, layout, &mut out);
-    without_calls(plan, room, layout, &mut out);
+    if room.remedies {
+        without_calls(plan, room, layout, &mut out);
+    }
     untracked(plan, room, layout, &mut out);
     out.push('\n');
     let full = if room.is_least() { "Cut to this screen; --full lists everything." } else { "" };

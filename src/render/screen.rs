@@ -10,7 +10,7 @@ pub(super) struct Room {
     pub drops: Option<usize>,
     /// Lines of each other list. With none, each is a heading that says how much there is.
     pub notes: Option<usize>,
-    /// Whether what refuses says how to go on.
+    /// Whether what refuses says how to go on; where not, there is least room, and what the verdict counts is not told again.
     pub remedies: bool,
 }
 
@@ -38,7 +38,7 @@ const STEPS: [(usize, usize, bool); 9] = [
     (3, 6, true),
     (2, 4, true),
     (1, 2, true),
-    (0, 2, true),
+    (0, 1, true),
     (0, 0, false),
 ];
 
