@@ -290,7 +290,7 @@ pub(super) fn guards(plan: &Plan, room: Room, everything: &str, out: &mut String
         let _ = writeln!(
             out,
             "\n**Guards: {}, not listed.**",
-            count(total as u64, "more passed or was allowed", "more passed or were allowed")
+            count(total as u64, "passed or was allowed", "passed or were allowed")
         );
         return;
     }
