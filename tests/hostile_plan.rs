@@ -22,7 +22,7 @@ use larksub::render::markdown::{Comment, LEAST_CHARS, MOST_CHARS};
 use larksub::render::{self, Layout, Paint};
 use larksub::state::read::{Reading, read};
 use larksub::state::{OutcomeKind, Override, OverrideFlag};
-use larksub::text::{cut, is_ci_command, is_unseen, shown};
+use larksub::text::{cut, is_blank, is_ci_command, is_unseen, shown};
 
 use corpus::corpus;
 
@@ -267,7 +267,7 @@ fn no_foreign_text_changes_the_shape_of_a_comment() {
         let comment = markdown(&plan, MOST_CHARS);
         is_tame(&comment, text);
         let (shape, spans) = tree(&comment);
-        let is_missing = shown(text).trim().is_empty();
+        let is_missing = is_blank(text);
         if !is_missing && text.chars().count() < 1000 {
             assert_eq!(shape, plain, "{text:?}\n{comment}");
             for (most, places) in [(80, 5), (40, 4), (300, 3)] {
@@ -318,6 +318,33 @@ fn no_foreign_text_acts_in_any_other_form() {
         let lines = format!("has_changes=true\ndrops={drops}\nown_drops={own}\ndigest={}\n", plan.digest);
         assert_eq!(outputs, lines);
         annotations(&github(&plan), text);
+    }
+}
+
+#[test]
+fn no_plan_pushes_its_verdict_off_a_screen() {
+    let corpus = corpus();
+    for texts in [&corpus[..1], &corpus[..30], &corpus] {
+        let mut plan = plan_of(texts);
+        for (number, text) in texts.iter().enumerate() {
+            plan = forged(plan, text);
+            let rule = [Rule::Protected, Rule::Reason, Rule::MaxDrops, Rule::NoSection][number % 4];
+            if let Some(guard) = plan.guards.last_mut() {
+                (guard.rule, guard.verdict) = (rule, Verdict::Refused);
+            }
+        }
+        let plan = Plan { refused: true, ..plan };
+        for (columns, rows) in [(80, 23), (80, 17), (100, 40), (200, 60)] {
+            let screen = Layout { paint: Paint::Plain, columns: Some(columns), lines: Some(rows) };
+            let text = render::plan::text(&plan, None, screen);
+            let seen: usize =
+                text.lines().map(|line| larksub::text::width(line).div_ceil(columns).max(1)).sum();
+            assert!(seen <= rows, "{seen} of {rows}\n{text}");
+            assert!(text.starts_with("REFUSED by "), "{text}");
+            // The only drop of the first plan is pending on main already.
+            assert!(texts.len() == 1 || text.contains(" out: "), "{text}");
+            assert!(text.contains(" call, ") || text.contains(" calls, "), "{text}");
+        }
     }
 }
 
@@ -564,7 +591,7 @@ fn no_foreign_text_changes_the_shape_of_a_page() {
         let lower = page.to_lowercase();
         assert!(!lower.contains("<script") && !lower.contains("<img"), "{page}");
         let found = elements(&page);
-        if shown(text).trim().is_empty() {
+        if is_blank(text) {
             // What is not there stands out as that.
             assert!(found.iter().all(|it| is_ours(it)), "{text:?}");
         } else {

@@ -1,71 +1,118 @@
 //! The drops of a plan: what a reviewer came to see.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::pick::{pick, standing_out};
-use super::{Layout, time};
+use super::pick::{Marked, Why, out_count, pick, shares};
+use super::screen::wrapped;
+use super::{Layout, count, grouped, time};
 use crate::plan::{AppFacts, Drop, Plan};
+use crate::subscription::AppLabel;
 use crate::text::{cut, is_blank, pad, shown, width};
 
-/// The drops under a heading by app and tenant, a line each; on a small screen those that stand out first, and how many
-/// more. Returns how many are listed.
-pub(super) fn write(plan: &Plan, drops: &[&Drop], title: &str, layout: Layout, out: &mut String) -> usize {
+/// The drops under a heading by app and tenant, a line each; where there is `room` for so many only, what stands out
+/// before the rest, and how many more. Returns how many are listed.
+pub(super) fn write(
+    plan: &Plan,
+    drops: &[Marked<'_>],
+    title: &str,
+    room: Option<usize>,
+    layout: Layout,
+    out: &mut String,
+) -> usize {
     if drops.is_empty() {
         return 0;
     }
-    let _ = writeln!(
-        out,
-        "\n{}",
-        layout.paint.strong(format!("{title} ({})", super::grouped(drops.len() as u64)))
-    );
-    let groups: Vec<&[&Drop]> =
-        drops.chunk_by(|a, b| a.app == b.app && a.tenant_key == b.tenant_key).collect();
-    let most_groups = layout.lines.map_or(groups.len(), |lines| (lines / 2).max(1)).min(groups.len());
-    let mut left = layout.lines.map(|lines| lines.saturating_sub(most_groups));
-    let mut listed = 0;
-    for (position, group) in groups.iter().take(most_groups).enumerate() {
-        let Some(first) = group.first() else { continue };
-        let heading = group_heading(plan, first, group.len());
-        let heading = fit(&heading, 2, layout);
-        let is_all = Some(group.len() as u64) == tracked(plan, first);
-        let _ = match is_all {
-            true => writeln!(out, "  {}", layout.paint.bad(heading)),
-            false => writeln!(out, "  {heading}"),
-        };
-        // What one group leaves of its share is the next one's.
-        let share = left.map(|left| left / (most_groups - position));
-        let shown_len = share.map_or(group.len(), |share| {
-            if group.len() > share { share.saturating_sub(1) } else { group.len() }
-        });
-        let out_of_line = standing_out(group);
-        let picked = pick(&out_of_line, shown_len);
-        let is_out = |position: &&usize| out_of_line.get(**position) == Some(&true);
-        let seen = picked.iter().filter(is_out).count();
-        let unseen = out_of_line.iter().filter(|is_out| **is_out).count() - seen;
-        let picked: Vec<&Drop> =
-            picked.into_iter().filter_map(|position| group.get(position).copied()).collect();
-        let has_reasons = group.iter().any(|drop| drop.reason.as_deref().is_some_and(|it| !is_blank(it)));
-        drop_lines(&picked, has_reasons, layout, out);
-        if shown_len < group.len() {
-            let stand = match unseen {
-                0 => String::new(),
-                1 => ", 1 of them stands out".into(),
-                some => format!(", {some} of them stand out"),
-            };
-            let more = format!("… and {} more here{stand}; --full lists them", group.len() - shown_len);
-            let _ = writeln!(out, "    {}", layout.paint.strong(more));
-        }
-        listed += shown_len;
-        left = left.map(|left| left.saturating_sub(shown_len + usize::from(shown_len < group.len())));
+    let heading = format!("{title} ({})", grouped(drops.len() as u64));
+    if room == Some(0) {
+        let stand = standing_where(drops.iter().copied(), |app| app.to_string());
+        let line = format!("{heading}: none listed{stand}");
+        let _ = writeln!(out, "{}", layout.paint.strong(wrapped(&line, 2, layout)));
+        return 0;
     }
-    let rest = groups.get(most_groups..).unwrap_or_default();
-    if !rest.is_empty() {
-        let lost: usize = rest.iter().map(|group| group.len()).sum();
-        let more = format!("… and {lost} more in {} more apps and tenants; --full lists them", rest.len());
-        let _ = writeln!(out, "  {}", layout.paint.strong(more));
+    let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
+    let groups: Vec<&[Marked<'_>]> =
+        drops.chunk_by(|a, b| a.drop.app == b.drop.app && a.drop.tenant_key == b.drop.tenant_key).collect();
+    let wants: Vec<(usize, usize)> = groups.iter().map(|group| (out_count(group), group.len())).collect();
+    let shares = shares(&wants, room.unwrap_or(drops.len()));
+    let mut folded = Vec::new();
+    for (group, share) in groups.into_iter().zip(&shares) {
+        match share {
+            0 => folded.push(group),
+            share => write_group(plan, group, *share, layout, out),
+        }
+    }
+    let listed: usize = shares.iter().sum();
+    if !folded.is_empty() {
+        let more = format!("  … and {}; --full lists them", none_listed(&folded));
+        let _ = writeln!(out, "{}", layout.paint.strong(wrapped(&more, 4, layout)));
     }
     listed
+}
+
+fn write_group(plan: &Plan, group: &[Marked<'_>], share: usize, layout: Layout, out: &mut String) {
+    let Some(first) = group.first() else { return };
+    let (heading, is_all) = group_heading(plan, first.drop, group.len());
+    let heading = fit(&heading, 2, layout);
+    let _ = match is_all {
+        true => writeln!(out, "  {}", layout.paint.bad(heading)),
+        false => writeln!(out, "  {heading}"),
+    };
+    let has_reasons =
+        group.iter().any(|marked| marked.drop.reason.as_deref().is_some_and(|it| !is_blank(it)));
+    let picked: Vec<Marked<'_>> =
+        pick(group, share).into_iter().filter_map(|position| group.get(position).copied()).collect();
+    drop_lines(&picked, has_reasons, layout, out);
+    let more = group.len() - picked.len();
+    if more > 0 {
+        let stand = match out_count(group) - out_count(&picked) {
+            0 => String::new(),
+            1 => ", 1 of them stands out".into(),
+            some => format!(", {} of them stand out", grouped(some as u64)),
+        };
+        let more = format!("… and {} more here{stand}; --full lists them", grouped(more as u64));
+        let _ = writeln!(out, "    {}", layout.paint.strong(fit(&more, 4, layout)));
+    }
+}
+
+/// What is said of apps and tenants of which nothing is listed: how many drops, how many of them stand out, and where.
+fn none_listed(groups: &[&[Marked<'_>]]) -> String {
+    let lost: usize = groups.iter().map(|group| group.len()).sum();
+    let is_store = groups.iter().any(|group| group.iter().any(|marked| marked.drop.tenant_key.is_some()));
+    let places = match (groups.len() as u64, is_store) {
+        (1, true) => "1 other tenant".into(),
+        (1, false) => "1 other app".into(),
+        (number, true) => format!("{} other apps and tenants", grouped(number)),
+        (number, false) => format!("{} other apps", grouped(number)),
+    };
+    let all = groups.iter().flat_map(|group| group.iter().copied());
+    format!(
+        "{} more in {places}, none listed{}",
+        grouped(lost as u64),
+        standing_where(all, |app| app.to_string())
+    )
+}
+
+/// How many of some drops stand out, and in which apps; nothing where none does.
+pub(super) fn standing_where<'a>(
+    drops: impl Iterator<Item = Marked<'a>>,
+    name: impl Fn(&AppLabel) -> String,
+) -> String {
+    const FEW: usize = 3;
+    let out: Vec<&AppLabel> =
+        drops.filter(|marked| marked.why.is_some()).map(|marked| &marked.drop.app).collect();
+    if out.is_empty() {
+        return String::new();
+    }
+    let apps: BTreeSet<&AppLabel> = out.iter().copied().collect();
+    let named: Vec<String> = apps.iter().take(FEW).map(|app| name(app)).collect();
+    let more = match apps.len().saturating_sub(FEW) {
+        0 => String::new(),
+        more => format!(" and {}", count(more as u64, "more app", "more apps")),
+    };
+    let stand = if out.len() == 1 { "stands" } else { "stand" };
+    format!(" ({} of them {stand} out, in {}{more})", grouped(out.len() as u64), named.join(", "))
 }
 
 /// How many are tracked in the app, or in the tenant, of a drop.
@@ -77,89 +124,131 @@ fn tracked(plan: &Plan, drop: &Drop) -> Option<u64> {
     }
 }
 
-fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> String {
+/// The heading, and whether nothing of the app or tenant is left.
+fn group_heading(plan: &Plan, first: &Drop, drops: usize) -> (String, bool) {
     let app = plan.facts.apps.iter().find(|app| app.app == first.app);
     let place =
         app.map_or(String::new(), |AppFacts { app_id, base_url, .. }| format!(" ({app_id} at {base_url})"));
-    let drops = super::grouped(drops as u64);
     let tenant = first.tenant_key.as_ref().map_or(String::new(), |tenant| format!(", tenant {tenant}"));
-    let tracked = super::grouped(tracked(plan, first).unwrap_or(0));
-    format!("{}{tenant}: {drops} of {tracked} tracked{place}", first.app)
+    let tracked = tracked(plan, first).unwrap_or(0);
+    let is_all = drops as u64 == tracked;
+    let all = if is_all && tracked > 1 { "ALL " } else { "" };
+    let [drops, tracked] = [drops as u64, tracked].map(grouped);
+    (format!("{}{tenant}: {all}{drops} of {tracked} tracked{place}", first.app), is_all)
 }
 
 /// `has_reasons`: some of the group have one, so that a drop without is told apart.
-fn drop_lines(drops: &[&Drop], has_reasons: bool, layout: Layout, out: &mut String) {
+fn drop_lines(drops: &[Marked<'_>], has_reasons: bool, layout: Layout, out: &mut String) {
     let paint = layout.paint;
-    let cells: Vec<[String; 3]> = drops.iter().map(|drop| cells(drop)).collect();
-    let widths = widths(&cells, layout.columns);
-    for (drop, cells) in drops.iter().zip(&cells) {
-        let line = drop_line(drop, cells, widths, layout);
+    let cells: Vec<[String; 3]> = drops.iter().map(|marked| cells(marked.drop)).collect();
+    let columns = Columns::of(&cells, layout.columns);
+    for (Marked { drop, why }, cells) in drops.iter().zip(&cells) {
         let given = drop.reason.as_deref().filter(|reason| !is_blank(reason));
         let reason = match given {
             Some(reason) => Some(format!("# {}", field(reason))),
             None => has_reasons.then(|| "(no reason)".into()),
         };
-        let painted = |text: Cow<'_, str>| match given {
-            Some(_) => paint.loss(text),
-            None => paint.doubt(text),
+        let notes: Vec<String> = note(drop, *why).into_iter().chain(reason).collect();
+        let notes = notes.join("  ");
+        let paint_row = |text: Cow<'_, str>| match why {
+            Some(_) => paint.doubt(text),
+            None => paint.loss(text),
         };
-        let has_room = |reason: &str| {
-            layout.columns.is_none_or(|columns| width(&line) + 2 + width(reason) + MARGIN <= columns)
+        let paint_notes = |text: Cow<'_, str>| match (given, why) {
+            (Some(_), None) => paint.loss(text),
+            _ => paint.doubt(text),
         };
-        let (beside, below) = match reason {
-            Some(reason) if has_room(&reason) => (format!("  {}", painted(reason.into())), None),
-            reason => (String::new(), reason),
+        let mark = if why.is_some() { "!" } else { "-" };
+        let [code, ..] = cells;
+        let details = columns.details(cells, drop);
+        let (line, margin) = match columns.is_stacked {
+            true => (details, BELOW),
+            false => (format!("{}  {details}", pad(code, columns.code)), MARGIN),
         };
-        let line = fit(&line, MARGIN, layout);
-        let _ = writeln!(out, "    {} {}{beside}", paint.loss("-"), paint.loss(line));
-        // Why it goes is never cut off for want of columns.
-        if let Some(below) = below {
-            let _ = writeln!(out, "        {}", painted(fit(&below, 8, layout)));
+        if columns.is_stacked {
+            let _ = writeln!(out, "    {} {}", paint_row(mark.into()), paint_row(fit(code, MARGIN, layout)));
+        }
+        let has_room =
+            layout.columns.is_none_or(|columns| width(&line) + 2 + width(&notes) + margin <= columns);
+        let beside = match notes.is_empty() || !has_room {
+            true => String::new(),
+            false => format!("  {}", paint_notes(notes.as_str().into())),
+        };
+        let line = paint_row(fit(&line, margin, layout));
+        let _ = match columns.is_stacked {
+            true => writeln!(out, "        {line}{beside}"),
+            false => writeln!(out, "    {} {line}{beside}", paint_row(mark.into())),
+        };
+        // Why it goes, and why it stands out, is never cut off for want of columns.
+        if !notes.is_empty() && !has_room {
+            let _ = writeln!(out, "        {}", paint_notes(fit(&notes, BELOW, layout)));
         }
     }
 }
 
-fn drop_line(drop: &Drop, [code, name, owner]: &[String; 3], widths: [usize; 3], layout: Layout) -> String {
-    let [code_width, name_width, owner_width] = widths;
-    let (name, owner, since) = match layout.columns {
-        Some(_) => (cut(name, name_width), cut(owner, owner_width), ""),
-        None => (name.as_str().into(), owner.as_str().into(), "since "),
-    };
-    let mut line = format!(
-        "{}  {}  {}  {since}{}",
-        pad(code, code_width),
-        pad(&name, name_width),
-        pad(&owner, owner_width),
-        time::date(drop.since)
-    );
-    if let Some(outcome) = drop.outcome {
-        let _ = write!(line, "  (last try: {})", outcome.as_str());
-    }
-    line
+/// Why a drop stands out, and what became of it before, where no cell says so.
+fn note(drop: &Drop, why: Option<Why>) -> Option<String> {
+    let why = why
+        .filter(|why| matches!(why, Why::Protected | Why::MinorityOwner))
+        .map(|why| why.as_str().to_owned());
+    let tried = drop.outcome.map(|outcome| format!("last try: {}", outcome.as_str()));
+    let notes: Vec<String> = why.into_iter().chain(tried).collect();
+    (!notes.is_empty()).then(|| format!("({})", notes.join("; ")))
 }
 
 /// What stands before a drop's code.
 const MARGIN: usize = "    - ".len();
 
+/// What stands before a line that belongs to the one above.
+const BELOW: usize = 8;
+
 /// How wide the columns of code, name and owner are. Where nothing is cut, a cell wider than its column stands out
 /// rather than push every other line aside; on a terminal names and owners share what the code and date leave.
-fn widths(cells: &[[String; 3]], columns: Option<usize>) -> [usize; 3] {
-    const MARGIN_AND_DATE: usize = MARGIN + "  ".len() * 3 + "2026-01-02".len();
-    let widest =
-        |index: usize| cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell)).max();
-    let widest = |index: usize, most: usize| widest(index).unwrap_or(0).min(most);
-    let code = widest(0, 64);
-    let [name, owner] = [widest(1, 32), widest(2, 20)];
-    let Some(room) = columns.map(|columns| columns.saturating_sub(MARGIN_AND_DATE + code)) else {
-        return [code, name, owner];
-    };
-    if name + owner <= room {
-        return [code, name, owner];
-    }
-    // A name tells more than an owner.
-    let owner = owner.min((room / 3).max(6));
-    [code, name.min(room.saturating_sub(owner).max(8)), owner]
+struct Columns {
+    code: usize,
+    name: usize,
+    owner: usize,
+    is_cut: bool,
+    /// Codes leave no room: names, owners and dates stand beneath them.
+    is_stacked: bool,
 }
+
+impl Columns {
+    fn of(cells: &[[String; 3]], columns: Option<usize>) -> Self {
+        const DATE: usize = "  ".len() * 2 + "2026-01-02".len();
+        /// Less than this tells a name from another no more.
+        const LEAST: usize = 16;
+        let widest =
+            |index: usize| cells.iter().filter_map(|cells| cells.get(index)).map(|cell| width(cell)).max();
+        let widest = |index: usize, most: usize| widest(index).unwrap_or(0).min(most);
+        let code = widest(0, 64);
+        let [name, owner] = [widest(1, 32), widest(2, 20)];
+        let whole = Self { code, name, owner, is_cut: columns.is_some(), is_stacked: false };
+        let Some(columns) = columns else { return whole };
+        let beside = columns.saturating_sub(MARGIN + code + "  ".len() + DATE);
+        let is_stacked = beside < LEAST.min(name + owner);
+        let room = if is_stacked { columns.saturating_sub(BELOW + DATE) } else { beside };
+        if name + owner <= room {
+            return Self { is_stacked, ..whole };
+        }
+        // A name tells more than an owner; that there is none is told whole.
+        let has_none = cells.iter().any(|[_, _, owner]| owner == NO_OWNER);
+        let least = if has_none { NO_OWNER.len() } else { 6 };
+        let owner = owner.min((room / 3).max(least));
+        Self { name: name.min(room.saturating_sub(owner).max(6)), owner, is_stacked, ..whole }
+    }
+
+    /// Name, owner and date.
+    fn details(&self, [_, name, owner]: &[String; 3], drop: &Drop) -> String {
+        let (name, owner, since) = match self.is_cut {
+            true => (cut(name, self.name), cut(owner, self.owner), ""),
+            false => (name.as_str().into(), owner.as_str().into(), "since "),
+        };
+        format!("{}  {}  {since}{}", pad(&name, self.name), pad(&owner, self.owner), time::date(drop.since))
+    }
+}
+
+const NO_OWNER: &str = "(no owner)";
 
 fn cells(drop: &Drop) -> [String; 3] {
     let Drop {
@@ -175,9 +264,9 @@ fn cells(drop: &Drop) -> [String; 3] {
         pending: _,
     } = drop;
     let shown_or = |text: &Option<String>, none: &str| {
-        text.as_deref().map(field).filter(|text| !text.is_empty()).unwrap_or_else(|| none.into())
+        text.as_deref().filter(|text| !is_blank(text)).map_or_else(|| none.into(), field)
     };
-    [approval_code.to_string(), shown_or(name, "(no name)"), shown_or(owner, "(no owner)")]
+    [approval_code.to_string(), shown_or(name, "(no name)"), shown_or(owner, NO_OWNER)]
 }
 
 /// A line cut to what the screen has beside a margin.

@@ -3,7 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Paint, grouped, limits, plan, stale};
+use super::pick::marked;
+use super::{Layout, Paint, grouped, limits, plan, stale, standing};
 use crate::plan::{Guard, Plan, Stale, Unknown, Verdict};
 use crate::subscription::SubscriptionKey;
 use crate::text::{cut, shown};
@@ -54,7 +55,9 @@ pub fn text(plan: &Plan, stale: Option<&Stale>, positions: Positions<'_>) -> Str
     few(&unknowns, most, "subscriptions are unknown", "warning", &mut out, |unknown| {
         doubt(unknown, positions)
     });
-    let sum = format!("{}\nDigest {}", plan::verdict(plan, Paint::Plain), plan.digest);
+    let stands = standing::line(plan, &marked(plan), Layout::PLAIN);
+    let stands = stands.map_or(String::new(), |line| format!("\n{line}"));
+    let sum = format!("{}{stands}\nDigest {}", plan::verdict(plan, Paint::Plain), plan.digest);
     command("notice", "larksub plan", &sum, None, &mut out);
     out
 }

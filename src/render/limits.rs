@@ -57,7 +57,8 @@ pub fn refusing(plan: &Plan) -> BTreeMap<Rule, u64> {
 /// The sentence as a line beneath the verdict; empty where there is none.
 pub fn line(plan: &Plan, layout: Layout) -> String {
     sentence(plan).map_or(String::new(), |text| {
-        format!("{}\n", layout.paint.doubt(format_args!("{}.", capital(&text))))
+        let text = format!("{}.", capital(&text));
+        format!("{}\n", layout.paint.doubt(super::screen::wrapped(&text, 2, layout)))
     })
 }
 

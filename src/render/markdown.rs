@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use self::escape::{NAME, code};
 use self::sections::{Room, Sorted};
-use super::{Paint, count, grouped, limits, plan, stale, time};
+use super::pick::marked;
+use super::{Paint, count, grouped, limits, plan, stale, standing, time};
 use crate::plan::{Plan, Stale};
 
 /// The least that a comment can be limited to.
@@ -35,32 +36,45 @@ pub fn text(plan: &Plan, comment: &Comment<'_>) -> String {
     let max_chars = comment.max_chars.max(LEAST_CHARS);
     // No row is shorter, so that no plan is written whole in vain.
     let most_rows = max_chars / SHORTEST_ROW;
-    let sorted = sections::sorted(plan);
+    let marked = marked(plan);
+    let sorted = sections::sorted(&marked);
+    let stands = standing::sentence(plan, &marked);
+    let stands = stands.as_deref();
+    let write = |room| write(plan, &sorted, stands, comment, room);
     let fits = |text: &String| text.chars().count() <= max_chars;
     if sections::rows(plan) <= most_rows {
-        let whole = write(plan, &sorted, comment, Room::WHOLE);
+        let whole = write(Room::WHOLE);
         if fits(&whole) {
             return whole;
         }
     }
-    // What decides a review is listed longest: refusals and unknowns, then drops, then the rest.
-    for (urgent, rest) in [(40, 10), (10, 3), (3, 1), (1, 0)] {
-        let with = |drops| Room { drops, urgent, rest };
-        if !fits(&write(plan, &sorted, comment, with(LEAST_DROPS))) {
-            continue;
-        }
-        // The comment grows with its rows, so halving finds the most that fit.
-        let (mut fitting, mut beyond) = (LEAST_DROPS, most_rows.max(LEAST_DROPS) + 1);
+    // The comment grows with its rows, so halving finds the most that fit.
+    let most = |least: usize, with: &dyn Fn(usize) -> Room| {
+        let (mut fitting, mut beyond) = (least, most_rows.max(least) + 1);
         while beyond - fitting > 1 {
             let middle = fitting + (beyond - fitting) / 2;
-            match fits(&write(plan, &sorted, comment, with(middle))) {
+            match fits(&write(with(middle))) {
                 true => fitting = middle,
                 false => beyond = middle,
             }
         }
-        return write(plan, &sorted, comment, with(fitting));
+        write(with(fitting))
+    };
+    // What decides a review is listed longest: refusals and unknowns, then drops, then the rest.
+    for (urgent, rest) in [(40, 10), (10, 3), (3, 1), (1, 0)] {
+        let with = |drops| Room { drops, urgent, rest };
+        if fits(&write(with(LEAST_DROPS))) {
+            return most(LEAST_DROPS, &with);
+        }
     }
-    write(plan, &sorted, comment, Room { drops: 0, urgent: 0, rest: 0 })
+    // Then as much as there is room for, though it be one drop.
+    for urgent in [1, 0] {
+        let with = |drops| Room { drops, urgent, rest: 0 };
+        if fits(&write(with(0))) {
+            return most(0, &with);
+        }
+    }
+    write(Room { drops: 0, urgent: 0, rest: 0 })
 }
 
 /// `| `A` | **none** | …`: code, name, owner, reason and date take more than this.
@@ -69,9 +83,18 @@ const SHORTEST_ROW: usize = 24;
 /// So many drops at least are listed before refusals and unknowns are folded.
 const LEAST_DROPS: usize = 6;
 
-fn write(plan: &Plan, sorted: &Sorted<'_>, comment: &Comment<'_>, room: Room) -> String {
+fn write(
+    plan: &Plan,
+    sorted: &Sorted<'_>,
+    stands: Option<&str>,
+    comment: &Comment<'_>,
+    room: Room,
+) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "### {}", plan::verdict(plan, Paint::Plain));
+    if let Some(stands) = stands {
+        let _ = writeln!(out, "\n**{stands}**");
+    }
     if let Some(stale) = comment.stale {
         let _ = writeln!(out, "\n**Warning: {}.**", stale::sentence(stale));
     }

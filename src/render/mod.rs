@@ -9,6 +9,7 @@ pub mod ending;
 pub mod events;
 pub mod github;
 pub mod gitlab;
+mod guards;
 pub mod history;
 pub mod html;
 pub mod limits;
@@ -17,7 +18,9 @@ pub mod paint;
 pub mod pick;
 pub mod plan;
 pub mod report;
+mod screen;
 pub mod stale;
+pub mod standing;
 pub mod state;
 pub mod time;
 

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::drops::{self, field, fit};
-use super::{Layout, Paint, count, time};
-use crate::plan::{Base, Drop, Forget, Metadata, Plan, Unknown, Untracked, Update, Verdict};
+use super::pick::{Marked, marked};
+use super::screen::{Room, fitting, wrapped};
+use super::{Layout, Paint, count, guards, standing, time};
+use crate::plan::{Base, Forget, Metadata, Plan, Unknown, Untracked, Update};
 use crate::state::{By, Status};
 use crate::subscription::{AppLabel, SubscriptionKey, TenantKey};
-use crate::text::{shown, width};
+use crate::text::{is_blank, shown};
 
 /// Which state a plan was made from.
 #[derive(Debug, Clone)]
@@ -26,65 +28,72 @@ pub struct Origin<'a> {
 /// The whole plan. Where `origin` is absent, the facts in the plan have to do. On a screen the lists are cut so that
 /// the first line, which is the verdict, stays in sight.
 pub fn text(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> String {
-    let Some(rows) = layout.lines else { return write(plan, origin, layout).0 };
-    let budget = fitting(plan, origin, layout, rows);
-    write(plan, origin, Layout { lines: Some(budget), ..layout }).0
+    shown_on(plan, origin, layout).0
 }
 
 /// How many drops [`text`] does not list on this screen.
 pub fn unlisted(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> u64 {
-    let Some(rows) = layout.lines else { return 0 };
-    let budget = fitting(plan, origin, layout, rows);
-    write(plan, origin, Layout { lines: Some(budget), ..layout }).1
+    shown_on(plan, origin, layout).1
 }
 
-/// The most lines for lists with which the whole text fits the screen, wrapped lines counted as they are seen.
-fn fitting(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout, rows: usize) -> usize {
-    let fits = |budget: usize| {
-        let layout = Layout { paint: Paint::Plain, lines: Some(budget), ..layout };
-        let columns = layout.columns.unwrap_or(usize::MAX).max(1);
-        let (text, _) = write(plan, origin, layout);
-        text.lines().map(|line| width(line).div_ceil(columns).max(1)).sum::<usize>() <= rows
-    };
-    // The text grows with its budget, so halving finds the largest that fits; each try looks at every drop.
-    let (mut fitting, mut beyond) = (1, rows.saturating_add(1));
-    while beyond.saturating_sub(fitting) > 1 {
-        let middle = fitting + (beyond - fitting) / 2;
-        if fits(middle) {
-            fitting = middle;
-        } else {
-            beyond = middle;
-        }
-    }
-    fitting
+fn shown_on(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u64) {
+    let marked = marked(plan);
+    let plain = Layout { paint: Paint::Plain, ..layout };
+    let room = fitting(marked.len(), layout, &|room| write(plan, &marked, origin, room, plain).0);
+    write(plan, &marked, origin, room, layout)
 }
 
-/// The text, and how many drops it does not list; `layout.lines` is what the lists may take.
-fn write(plan: &Plan, origin: Option<&Origin<'_>>, layout: Layout) -> (String, u64) {
+/// The text, and how many drops it does not list.
+fn write(
+    plan: &Plan,
+    marked: &[Marked<'_>],
+    origin: Option<&Origin<'_>>,
+    room: Room,
+    layout: Layout,
+) -> (String, u64) {
     let mut out = String::new();
-    let _ = writeln!(out, "{}", verdict(plan, layout.paint));
+    let _ = writeln!(out, "{}", wrapped(&verdict(plan, layout.paint), 0, layout));
+    if let Some(line) = standing::line(plan, marked, layout) {
+        let _ = writeln!(out, "{}", layout.paint.doubt(wrapped(&line, 2, layout)));
+    }
     out.push_str(&super::limits::line(plan, layout));
     let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
-    if let Some(base) = &plan.base {
+    if let Some(base) = plan.base.as_ref().filter(|_| room.remedies) {
         let _ = writeln!(out, "{}", fit(&compared(base), 0, layout));
     }
-    unknowns(plan, layout, &mut out);
-    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
-    let mut listed = drops::write(plan, &own, "Drops", layout, &mut out);
+    unknowns(plan, room, layout, &mut out);
+    let (pending, own): (Vec<Marked<'_>>, Vec<Marked<'_>>) =
+        marked.iter().partition(|marked| marked.drop.pending);
+    let mut listed = drops::write(plan, &own, "Drops", room.drops, layout, &mut out);
     // This change's own drops have the screen before those that are pending whatever becomes of it.
-    let share = if own.is_empty() { 1 } else { 4 };
-    let beneath = Layout { lines: layout.lines.map(|lines| (lines / share).max(1)), ..layout };
-    listed += drops::write(plan, &pending, PENDING, beneath, &mut out);
-    taken_back(plan, layout, &mut out);
-    guards(plan, layout, &mut out);
-    without_calls(plan, layout, &mut out);
-    untracked(plan, layout, &mut out);
+    let beneath = room.drops.map(|drops| if own.is_empty() { drops } else { (drops / 4).min(room.lines()) });
+    listed += drops::write(plan, &pending, PENDING, beneath, layout, &mut out);
+    // The verdict has counted these, and where there is least room that has to do.
+    if room.remedies {
+        taken_back(plan, room, layout, &mut out);
+    }
+    guards::write(plan, room, layout, &mut out);
+    if room.remedies {
+        without_calls(plan, room, layout, &mut out);
+    }
+    untracked(plan, room, layout, &mut out);
     out.push('\n');
+    let full = if room.is_least() { "Cut to this screen; --full lists everything." } else { "" };
     if plan.calls > 0 {
-        let _ = writeln!(out, "{}, {}.", count(plan.calls, "call", "calls"), time::estimate(plan.estimate_s));
+        let space = if full.is_empty() { "" } else { " " };
+        let calls = count(plan.calls, "call", "calls");
+        let _ = writeln!(out, "{calls}, {}.{space}{full}", time::estimate(plan.estimate_s));
+    } else if !full.is_empty() {
+        let _ = writeln!(out, "{full}");
     }
     let _ = writeln!(out, "Digest {}", plan.digest);
     (out, plan.counts.drops.saturating_sub(listed as u64))
+}
+
+/// Begins a list beneath the drops.
+pub(super) fn begin(heading: &str, room: Room, layout: Layout, out: &mut String) {
+    let blank = if room.is_least() { "" } else { "\n" };
+    let _ = writeln!(out, "{blank}{}", layout.paint.strong(fit(heading, 0, layout)));
 }
 
 /// How what the base holds, too, is called.
@@ -102,7 +111,7 @@ fn compared(base: &Base) -> String {
     )
 }
 
-fn taken_back(plan: &Plan, layout: Layout, out: &mut String) {
+fn taken_back(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     let Some(Base { taken_back, .. }) = plan.base.as_ref().filter(|base| !base.taken_back.is_empty()) else {
         return;
     };
@@ -111,8 +120,8 @@ fn taken_back(plan: &Plan, layout: Layout, out: &mut String) {
         "Taken back ({}): main would drop or forget it, and this change does not",
         super::grouped(total)
     );
-    let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
-    listed(taken_back.iter().map(|key| shown(key).into_owned()), total, layout, out);
+    begin(&heading, room, layout, out);
+    listed(taken_back.iter().map(|key| shown(key).into_owned()), total, room, layout, out);
 }
 
 /// What two plans do differently, a line each: `-` was reviewed and would not happen, `+` the other way round.
@@ -295,14 +304,18 @@ pub fn author(by: &By<'_>) -> String {
     out
 }
 
-fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
+fn unknowns(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     if plan.unknowns.is_empty() {
         return;
     }
-    let heading =
-        format!("Unknown ({}): a call was sent, and nobody can say what became of it", plan.unknowns.len());
-    let _ = writeln!(out, "\n{}", layout.paint.doubt(heading));
-    for unknown in &plan.unknowns {
+    let paint = layout.paint;
+    let heading = format!(
+        "Unknown ({}): a call was sent, and nobody can say what became of it",
+        super::grouped(plan.unknowns.len() as u64)
+    );
+    let blank = if room.is_least() { "" } else { "\n" };
+    let _ = writeln!(out, "{blank}{}", paint.doubt(fit(&heading, 0, layout)));
+    for unknown in plan.unknowns.iter().take(room.lines()) {
         let Unknown {
             app: _,
             tenant_key: _,
@@ -318,19 +331,20 @@ fn unknowns(plan: &Plan, layout: Layout, out: &mut String) {
         } = unknown;
         let key = unknown.key();
         let details = details([name, owner], Some(*since), reason.as_deref());
-        let _ =
-            writeln!(out, "  {} {key}{details}, sent {}", layout.paint.doubt("?"), time::minute(*sent_at));
-        if *declared {
-            let _ = writeln!(
-                out,
+        let line = format!("  {} {key}{details}, sent {}", paint.doubt("?"), time::minute(*sent_at));
+        let _ = writeln!(out, "{}", wrapped(&line, 6, layout));
+        let what = if *declared {
+            format!(
                 "      declared again, so it is not sent. It lives: `larksub import {}`; it is gone: `larksub state rm {key} --reason …`",
                 import_words(&unknown.app, unknown.tenant_key.as_ref(), unknown.approval_code.as_str())
-            );
+            )
         } else {
             let pending = if *pending { "; pending on main already" } else { "" };
-            let _ = writeln!(out, "      sent again, and counted as a drop{pending}");
-        }
+            format!("      sent again, and counted as a drop{pending}")
+        };
+        let _ = writeln!(out, "{}", wrapped(&what, 6, layout));
     }
+    more(plan.unknowns.len() as u64, room, out);
 }
 
 /// The options and the code with which `import` tracks a subscription.
@@ -343,67 +357,26 @@ pub(super) fn import_words(app: &AppLabel, tenant_key: Option<&TenantKey>, code:
 
 fn details(texts: [&Option<String>; 2], since: Option<Timestamp>, reason: Option<&str>) -> String {
     let mut out = String::new();
-    for text in texts.into_iter().flatten() {
+    for text in texts.into_iter().flatten().filter(|text| !is_blank(text)) {
         let _ = write!(out, "  {}", field(text));
     }
     if let Some(since) = since {
         let _ = write!(out, "  since {}", time::date(since));
     }
-    if let Some(reason) = reason {
+    if let Some(reason) = reason.filter(|reason| !is_blank(reason)) {
         let _ = write!(out, "  # {}", field(reason));
     }
     out
 }
 
-fn guards(plan: &Plan, layout: Layout, out: &mut String) {
-    let paint = layout.paint;
-    // Nothing dropped is within any limit, and no news.
-    let told =
-        plan.guards.iter().filter(|guard| guard.verdict != Verdict::Passed || guard.measured != Some(0));
-    let passed =
-        plan.guards.iter().filter(|guard| guard.verdict == Verdict::Passed && guard.measured != Some(0));
-    let passed = passed.count();
-    // On a screen many kept limits are one line: what is refused or allowed must not be pushed off it.
-    let sums_up = layout.lines.is_some() && passed > 2;
-    let told = told.filter(|guard| !sums_up || guard.verdict != Verdict::Passed);
-    let mut told = told.peekable();
-    if !sums_up && told.peek().is_none() && plan.overrides.is_empty() {
-        return;
-    }
-    let _ = writeln!(out, "\n{}", paint.strong("Guards"));
-    while let Some(guard) = told.next() {
-        let word = match guard.verdict {
-            Verdict::Passed => paint.good("ok     "),
-            Verdict::Allowed => paint.doubt("allowed"),
-            Verdict::Refused => paint.bad("REFUSED"),
-        };
-        let _ = writeln!(out, "  {word}  {}: {}", guard.rule.as_str(), shown(&guard.says));
-        // One remedy for many subscriptions is said once, after the last of them.
-        let is_said_again = told.peek().is_some_and(|next| next.remedy == guard.remedy);
-        if let Some(remedy) = guard.remedy.as_ref().filter(|_| !is_said_again) {
-            let _ = writeln!(out, "           {}", shown(remedy));
-        }
-    }
-    if sums_up {
-        let _ = writeln!(out, "  {}  {passed} limits kept; --full lists them", paint.good("ok     "));
-    }
-    if !plan.overrides.is_empty() {
-        let given =
-            plan.overrides.iter().map(|given| format!("{} {}", given.flag.as_str(), shown(&given.value)));
-        let given: Vec<String> = given.collect();
-        let _ = writeln!(out, "  allowed by name: {}", paint.doubt(given.join(", ")));
-    }
-}
-
-fn without_calls(plan: &Plan, layout: Layout, out: &mut String) {
+fn without_calls(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     let counts = plan.counts.forgets + plan.counts.updates;
     if counts == 0 {
         return;
     }
-    let _ =
-        writeln!(out, "\n{}", layout.paint.strong(format!("Without a call ({})", super::grouped(counts))));
+    begin(&format!("Without a call ({})", super::grouped(counts)), room, layout, out);
     let lines = plan.forgets.iter().map(forget_line).chain(plan.updates.iter().map(update_line));
-    listed(lines, counts, layout, out);
+    listed(lines, counts, room, layout, out);
 }
 
 fn forget_line(forget: &Forget) -> String {
@@ -457,14 +430,14 @@ fn changes(from: &Metadata, to: &Metadata) -> Vec<String> {
     changes
 }
 
-fn untracked(plan: &Plan, layout: Layout, out: &mut String) {
+fn untracked(plan: &Plan, room: Room, layout: Layout, out: &mut String) {
     if plan.untracked.is_empty() {
         return;
     }
     let heading =
         format!("Declared and not tracked ({}): no call is made", super::grouped(plan.counts.untracked));
-    let _ = writeln!(out, "\n{}", layout.paint.strong(heading));
-    listed(plan.untracked.iter().map(untracked_line), plan.counts.untracked, layout, out);
+    begin(&heading, room, layout, out);
+    listed(plan.untracked.iter().map(untracked_line), plan.counts.untracked, room, layout, out);
 }
 
 fn untracked_line(untracked: &Untracked) -> String {
@@ -488,13 +461,17 @@ fn untracked_line(untracked: &Untracked) -> String {
 }
 
 /// Lines of what is only noted; where the screen is small, the first of them and how many more.
-fn listed(lines: impl Iterator<Item = String>, total: u64, layout: Layout, out: &mut String) {
-    let most = layout.lines.map_or(usize::MAX, |lines| (lines / 3).max(3));
-    for line in lines.take(most) {
+fn listed(lines: impl Iterator<Item = String>, total: u64, room: Room, layout: Layout, out: &mut String) {
+    for line in lines.take(room.lines()) {
         let _ = writeln!(out, "  {}", fit(&line, 2, layout));
     }
-    let hidden = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(most);
-    if hidden > 0 {
-        let _ = writeln!(out, "  … and {hidden} more; --full lists them");
+    more(total, room, out);
+}
+
+/// How many of a list are not shown; where none is, its heading has said so.
+fn more(total: u64, room: Room, out: &mut String) {
+    let hidden = usize::try_from(total).unwrap_or(usize::MAX).saturating_sub(room.lines());
+    if hidden > 0 && !room.is_least() {
+        let _ = writeln!(out, "  … and {} more; --full lists them", super::grouped(hidden as u64));
     }
 }

@@ -109,7 +109,8 @@ fn row(settled: &Settled) -> [String; 6] {
         settled;
     let mut how = Vec::new();
     how.extend(reason.as_deref().and_then(|reason| code(reason, SENTENCE)));
-    how.extend(http_status.map(|status| format!("HTTP {status}")));
+    // 200 is how the platform answers most of what goes wrong, too: its code tells more.
+    how.extend(http_status.filter(|status| *status != 200).map(|status| format!("HTTP {status}")));
     if *attempts != 1 {
         how.push(count(u64::from(*attempts), "try", "tries"));
     }

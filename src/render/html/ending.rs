@@ -70,36 +70,42 @@ pub fn text(ending: &Ending<'_>) -> String {
     end(page)
 }
 
-/// A table of calls with all that the platform answered.
+/// A table of calls with all that the platform answered; where it answered nothing, without a column for it.
 fn outcomes<'a>(
-    settled: impl Iterator<Item = &'a Settled>,
+    settled: impl Iterator<Item = &'a Settled> + Clone,
     owner: &dyn Fn(&SubscriptionKey) -> Option<&'a str>,
     title: &'static str,
     page: &mut Page,
 ) {
-    page.raw("<table class=\"outcomes\"><caption>").raw(title).raw("</caption>\n");
-    heads(&["subscription", "name", "owner", "code", "message", "log id", "how"], page);
+    let is_answered = settled.clone().any(|it| it.code.is_some() || it.msg.is_some() || it.log_id.is_some());
+    page.raw(if is_answered { "<table class=\"outcomes answered\">" } else { "<table class=\"outcomes\">" });
+    page.raw("<caption>").raw(title).raw("</caption>\n");
+    let mut words = vec!["subscription", "name", "owner"];
+    words.extend(is_answered.then_some("answer"));
+    words.push("how");
+    heads(&words, page);
     for settled in settled {
         let Settled { key, name, kind: _, code, msg, log_id, http_status, attempts, reason, at } = settled;
         row(key, page);
         super::plan::texts(name.as_deref(), owner(key), page);
-        page.raw("<td>");
-        if let Some(code) = code {
-            page.plain(&code.to_string());
-        }
-        page.raw("<td>");
-        if let Some(msg) = msg {
-            page.foreign(msg, SENTENCE);
-        }
-        page.raw("<td>");
-        if let Some(log_id) = log_id {
-            page.raw("<code>").foreign(log_id, NAME).raw("</code>");
+        if is_answered {
+            page.raw("<td>");
+            if let Some(code) = code {
+                page.raw("<code class=\"number\">").plain(&code.to_string()).raw("</code> ");
+            }
+            if let Some(msg) = msg {
+                page.foreign(msg, SENTENCE);
+            }
+            if let Some(log_id) = log_id {
+                page.raw(" <span>log id <code>").foreign(log_id, NAME).raw("</code></span>");
+            }
         }
         page.raw("<td>");
         if let Some(reason) = reason {
             page.foreign(reason, SENTENCE).raw(", ");
         }
-        if let Some(status) = http_status {
+        // 200 is how the platform answers most of what goes wrong, too: its code tells more.
+        if let Some(status) = http_status.filter(|status| *status != 200) {
             page.raw("HTTP ").plain(&status.to_string()).raw(", ");
         }
         if *attempts != 1 {

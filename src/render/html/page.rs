@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::render::grouped;
-use crate::text::{cut, is_ci_command, is_unseen, shown};
+use crate::text::{cut, is_blank, is_ci_command, is_unseen, shown};
 
 /// How long a name or an owner may be on a page, in columns.
 pub const NAME: usize = 120;
@@ -111,11 +111,6 @@ impl Page {
         let text = format!("{place:.1}");
         self.plain(text.strip_suffix(".0").unwrap_or(&text))
     }
-}
-
-/// Whether there is nothing to see in a text.
-pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| matches!(c, ' ' | '\u{3000}'))
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! A plan as a page: the verdict, what refuses, what is unknown, each drop on a row, and what needs no call folded away.
 
-use super::page::{NAME, Page, SENTENCE, is_blank};
+use super::page::{NAME, Page, SENTENCE};
 use super::{Mood, allowed, begin, command, end, made_from};
 use crate::plan::{
     AppFacts, Base, Drop, Forget, Guard, Metadata, Plan, Stale, Unknown, Untracked, Update, Verdict,
 };
 use crate::render::markdown::{self, Comment, MOST_CHARS};
+use crate::render::pick::{Marked, marked};
 use crate::render::plan::{import_words, verdict};
-use crate::render::{Paint, limits, stale, time};
+use crate::render::{Paint, limits, stale, standing, time};
 use crate::state::Status;
 use crate::subscription::{SubscriptionKey, TenantKey};
+use crate::text::is_blank;
 
 /// The page; `saved` is where the plan is, if it is saved, and `moved` what has become of the ledger since.
 pub fn text(plan: &Plan, saved: Option<&str>, moved: Option<&Stale>) -> String {
@@ -20,10 +22,13 @@ pub fn text(plan: &Plan, saved: Option<&str>, moved: Option<&Stale>) -> String {
         plan if plan.unsettled() > 0 => Mood::Doubt,
         _ => Mood::Good,
     };
+    let pending = plan.drops.iter().filter(|drop| drop.pending).count() as u64;
+    let own = plan.counts.drops.saturating_sub(pending);
     let counts = [
         (refusals, if refusals == 1 { "refusal" } else { "refusals" }, Mood::Bad),
         (plan.counts.unknowns, "unknown", Mood::Doubt),
-        (plan.counts.drops, if plan.counts.drops == 1 { "drop" } else { "drops" }, Mood::Loss),
+        (own, if own == 1 { "drop" } else { "drops" }, Mood::Loss),
+        (pending, "pending on main already", Mood::Good),
         (plan.counts.forgets, "to forget", Mood::Good),
         (plan.counts.updates, "to update", Mood::Good),
         (plan.counts.untracked, "untracked", Mood::Good),
@@ -59,10 +64,15 @@ pub fn text(plan: &Plan, saved: Option<&str>, moved: Option<&Stale>) -> String {
 
 /// What a reviewer has to see of a plan, from what refuses it on.
 pub(super) fn sections(plan: &Plan, page: &mut Page) {
+    let marked = marked(plan);
+    if let Some(stands) = standing::sentence(plan, &marked) {
+        page.raw("<p class=\"doubt stands\">").own(&stands).raw("</p>\n");
+    }
     refusals(plan, page);
     unknowns(plan, page);
     beside_base(plan, page);
-    drops(plan, page);
+    drops(plan, &marked, page);
+    taken_back(plan, page);
     guards(plan, page);
     without_calls(plan, page);
     untracked(plan, page);
@@ -135,9 +145,9 @@ fn unknowns(plan: &Plan, page: &mut Page) {
     page.raw("</table>\n</section>\n");
 }
 
-/// What the plan was compared with, and what it takes back of that.
+/// What the plan was compared with.
 fn beside_base(plan: &Plan, page: &mut Page) {
-    let Some(Base { digest, manifest_digest: _, serial, drops, forgets: _, taken_back, policy: _ }) =
+    let Some(Base { digest, manifest_digest: _, serial, drops, forgets: _, taken_back: _, policy: _ }) =
         &plan.base
     else {
         return;
@@ -147,6 +157,11 @@ fn beside_base(plan: &Plan, page: &mut Page) {
         .raw("</code>): ")
         .number(*drops)
         .raw(" of the drops here are pending there already.</p>\n");
+}
+
+/// What the base would drop or forget, and this plan does not.
+fn taken_back(plan: &Plan, page: &mut Page) {
+    let taken_back = plan.base.as_ref().map(|base| base.taken_back.as_slice()).unwrap_or_default();
     if taken_back.is_empty() {
         return;
     }
@@ -158,11 +173,12 @@ fn beside_base(plan: &Plan, page: &mut Page) {
     page.raw("</ul>\n</details>\n");
 }
 
-fn drops(plan: &Plan, page: &mut Page) {
+fn drops(plan: &Plan, marked: &[Marked<'_>], page: &mut Page) {
     // A reason is missed only where others have one.
     let has_reason = |drop: &Drop| drop.reason.as_deref().is_some_and(|text| !is_blank(text));
     let reasons = plan.drops.iter().any(has_reason);
-    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
+    let (pending, own): (Vec<Marked<'_>>, Vec<Marked<'_>>) =
+        marked.iter().partition(|marked| marked.drop.pending);
     if !own.is_empty() {
         page.raw("<section>\n<h2>Drops <span>").number(own.len() as u64).raw("</span></h2>\n");
         by_app(plan, &own, reasons, page);
@@ -176,10 +192,10 @@ fn drops(plan: &Plan, page: &mut Page) {
     }
 }
 
-fn by_app(plan: &Plan, drops: &[&Drop], reasons: bool, page: &mut Page) {
-    for drops in drops.chunk_by(|a, b| a.app == b.app) {
+fn by_app(plan: &Plan, drops: &[Marked<'_>], reasons: bool, page: &mut Page) {
+    for drops in drops.chunk_by(|a, b| a.drop.app == b.drop.app) {
         heading(plan, drops, reasons, page);
-        let tenants = drops.iter().any(|drop| drop.tenant_key.is_some());
+        let tenants = drops.iter().any(|marked| marked.drop.tenant_key.is_some());
         page.raw(if reasons { "<table class=\"drops reasons\">" } else { "<table class=\"drops\">" });
         page.raw("<caption>What is dropped of this app</caption>\n");
         let mut words = vec!["code", "name", "owner"];
@@ -194,10 +210,12 @@ fn by_app(plan: &Plan, drops: &[&Drop], reasons: bool, page: &mut Page) {
     }
 }
 
-fn heading(plan: &Plan, drops: &[&Drop], reasons: bool, page: &mut Page) {
-    let Some(Drop { app: label, .. }) = drops.first() else { return };
+fn heading(plan: &Plan, drops: &[Marked<'_>], reasons: bool, page: &mut Page) {
+    let Some(Marked { drop: Drop { app: label, .. }, .. }) = drops.first() else { return };
     let facts = plan.facts.apps.iter().find(|app| app.app == *label);
-    page.raw("<h3><code>").plain(label.as_str()).raw("</code>: ").number(drops.len() as u64);
+    let is_all = facts.is_some_and(|app| app.tracked > 1 && app.tracked == drops.len() as u64);
+    page.raw("<h3><code>").plain(label.as_str()).raw("</code>: ").raw(if is_all { "ALL " } else { "" });
+    page.number(drops.len() as u64);
     if let Some(facts) = facts {
         page.raw(" of ").number(facts.tracked).raw(" tracked");
     }
@@ -211,7 +229,7 @@ fn heading(plan: &Plan, drops: &[&Drop], reasons: bool, page: &mut Page) {
             .raw("</code>");
     }
     let without = |of: fn(&Drop) -> &Option<String>| {
-        let is_missing = |drop: &&&Drop| of(drop).as_deref().is_none_or(is_blank);
+        let is_missing = |marked: &&Marked<'_>| of(marked.drop).as_deref().is_none_or(is_blank);
         drops.iter().filter(is_missing).count() as u64
     };
     let without = [
@@ -226,7 +244,7 @@ fn heading(plan: &Plan, drops: &[&Drop], reasons: bool, page: &mut Page) {
     page.raw("</p>\n");
 }
 
-fn drop(drop: &Drop, tenants: bool, reasons: bool, page: &mut Page) {
+fn drop(Marked { drop, why }: &Marked<'_>, tenants: bool, reasons: bool, page: &mut Page) {
     let Drop {
         app: _,
         tenant_key,
@@ -240,6 +258,9 @@ fn drop(drop: &Drop, tenants: bool, reasons: bool, page: &mut Page) {
         pending: _,
     } = drop;
     page.raw("<tr><th scope=\"row\"><code>").plain(approval_code.as_str()).raw("</code>");
+    if let Some(why) = why {
+        page.raw(" <b class=\"none\">").raw(why.as_str()).raw("</b>");
+    }
     texts(name.as_deref(), owner.as_deref(), page);
     if reasons {
         page.raw("<td>").foreign_or_none(reason.as_deref(), SENTENCE);

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::escape::{NAME, OWNER, SENTENCE, code, prose};
 use crate::plan::{AppFacts, Drop, Forget, Guard, Metadata, Plan, Unknown, Untracked, Update, Verdict};
-use crate::render::pick::{pick, shares, standing_out};
+use crate::render::drops::standing_where;
+use crate::render::pick::{Marked, out_count, pick, shares};
 use crate::render::plan::{PENDING, import_words};
 use crate::render::{count, grouped, time};
 use crate::state::Status;
@@ -38,24 +39,22 @@ pub(super) struct Sorted<'a> {
     /// This change's own, by app.
     own: Vec<App<'a>>,
     /// What the base holds, too.
-    pending: Vec<&'a Drop>,
+    pending: Vec<Marked<'a>>,
 }
 
 /// The drops of one app.
 struct App<'a> {
-    drops: Vec<&'a Drop>,
-    /// Whether each stands out, and how many do.
-    standing_out: Vec<bool>,
+    drops: Vec<Marked<'a>>,
+    /// How many of them stand out.
     out_count: usize,
 }
 
-pub(super) fn sorted(plan: &Plan) -> Sorted<'_> {
-    let (pending, own): (Vec<&Drop>, Vec<&Drop>) = plan.drops.iter().partition(|drop| drop.pending);
-    let own = own.chunk_by(|a, b| a.app == b.app).map(|drops| {
-        let standing_out = standing_out(drops);
-        let out_count = standing_out.iter().filter(|is_out| **is_out).count();
-        App { drops: drops.to_vec(), standing_out, out_count }
-    });
+pub(super) fn sorted<'a>(marked: &[Marked<'a>]) -> Sorted<'a> {
+    let (pending, own): (Vec<Marked<'a>>, Vec<Marked<'a>>) =
+        marked.iter().partition(|marked| marked.drop.pending);
+    let own = own
+        .chunk_by(|a, b| a.drop.app == b.drop.app)
+        .map(|drops| App { drops: drops.to_vec(), out_count: out_count(drops) });
     Sorted { own: own.collect(), pending }
 }
 
@@ -120,20 +119,21 @@ pub(super) fn unknowns(plan: &Plan, room: Room, everything: &str, out: &mut Stri
 
 pub(super) fn drops(plan: &Plan, sorted: &Sorted<'_>, room: Room, everything: &str, out: &mut String) {
     let shares = listed(sorted, room);
-    let (mut lost, mut apps) = (0, 0);
-    for (App { drops, standing_out, out_count }, share) in sorted.own.iter().zip(shares) {
+    let mut folded: Vec<&App<'_>> = Vec::new();
+    for (app, share) in sorted.own.iter().zip(shares) {
+        let App { drops, out_count, .. } = app;
         if share == 0 {
-            lost += drops.len() as u64;
-            apps += 1;
+            folded.push(app);
             continue;
         }
         heading(plan, drops, out);
-        let picked = pick(standing_out, share);
+        let picked = pick(drops, share);
         let more = drops.len() - picked.len();
         if more > 0 {
-            let is_out = |position: &&usize| standing_out.get(**position) == Some(&true);
+            let is_out = |position: &&usize| drops.get(**position).is_some_and(|it| it.why.is_some());
             let which = match out_count - picked.iter().filter(is_out).count() {
                 0 => "none of those stands out".into(),
+                1 => "1 of those stands out, too".into(),
                 left_out => format!("{} of those stand out, too", grouped(left_out as u64)),
             };
             let _ = writeln!(out, "**… and {} more here, not listed** ({which}).\n", grouped(more as u64));
@@ -146,18 +146,26 @@ pub(super) fn drops(plan: &Plan, sorted: &Sorted<'_>, room: Room, everything: &s
                 rows.push(["…", "…", "…", "…", "…", "…"].map(String::from));
             }
             before = Some(position);
-            rows.extend(drops.get(position).map(|drop| row(drop)));
+            rows.extend(drops.get(position).map(row));
         }
         drop_table(drops, rows.into_iter(), usize::MAX, out);
     }
-    if apps > 0 {
-        let (lost, apps) = (grouped(lost), count(apps, "more app", "more apps"));
-        let _ = writeln!(out, "\n**… and {lost} drops in {apps}, not listed**: {everything} lists them.");
+    if !folded.is_empty() {
+        let lost: usize = folded.iter().map(|app| app.drops.len()).sum();
+        let (one, many) = match folded.len() == sorted.own.len() {
+            true => ("app", "apps"),
+            false => ("more app", "more apps"),
+        };
+        let apps = count(folded.len() as u64, one, many);
+        let lost = count(lost as u64, "drop", "drops");
+        let all = folded.iter().flat_map(|app| app.drops.iter().copied());
+        let stand = standing_where(all, |app| format!("`{app}`"));
+        let _ = writeln!(out, "\n**… and {lost} in {apps}, not listed**{stand}: {everything} lists them.");
     }
 }
 
-fn drop_table(drops: &[&Drop], rows: impl Iterator<Item = [String; 6]>, most: usize, out: &mut String) {
-    if drops.iter().any(|drop| drop.tenant_key.is_some()) {
+fn drop_table(drops: &[Marked<'_>], rows: impl Iterator<Item = [String; 6]>, most: usize, out: &mut String) {
+    if drops.iter().any(|marked| marked.drop.tenant_key.is_some()) {
         table(["tenant", "code", "name", "owner", "reason", "since"], rows, most, out);
     } else {
         let rows = rows.map(|[_, rest @ ..]| rest);
@@ -179,12 +187,12 @@ pub(super) fn pending(sorted: &Sorted<'_>, room: Room, everything: &str, out: &m
     let _ =
         writeln!(out, "\n<details><summary>{PENDING} ({total}): whatever becomes of this change</summary>");
     let mut left = room.rest;
-    for group in drops.chunk_by(|a, b| a.app == b.app) {
+    for group in drops.chunk_by(|a, b| a.drop.app == b.drop.app) {
         let Some(first) = group.first().filter(|_| left > 0) else { break };
-        let _ = writeln!(out, "\n`{}`: {}\n", first.app, grouped(group.len() as u64));
-        let picked = pick(&standing_out(group), left);
+        let _ = writeln!(out, "\n`{}`: {}\n", first.drop.app, grouped(group.len() as u64));
+        let picked = pick(group, left);
         left -= picked.len();
-        let rows = picked.into_iter().filter_map(|position| group.get(position).map(|drop| row(drop)));
+        let rows = picked.into_iter().filter_map(|position| group.get(position).map(row));
         drop_table(group, rows, usize::MAX, out);
     }
     fold(drops.len(), room.rest, "here", everything, out);
@@ -211,13 +219,15 @@ pub(super) fn taken_back(plan: &Plan, room: Room, everything: &str, out: &mut St
     fold(keys.len(), room.rest, "here", everything, out);
 }
 
-fn heading(plan: &Plan, drops: &[&Drop], out: &mut String) {
-    let Some(Drop { app: label, .. }) = drops.first().copied() else { return };
+fn heading(plan: &Plan, drops: &[Marked<'_>], out: &mut String) {
+    let Some(Marked { drop: Drop { app: label, .. }, .. }) = drops.first() else { return };
     let facts = plan.facts.apps.iter().find(|app| app.app == *label);
     let tracked = facts.map_or(String::new(), |app| format!(" of {}", grouped(app.tracked)));
+    let is_all = facts.is_some_and(|app| app.tracked > 1 && app.tracked == drops.len() as u64);
+    let all = if is_all { "ALL " } else { "" };
     let will = if plan.refused { "would" } else { "will" };
     let dropped = grouped(drops.len() as u64);
-    let _ = writeln!(out, "\n#### `{label}`: {dropped}{tracked} tracked {will} be dropped\n");
+    let _ = writeln!(out, "\n#### `{label}`: {all}{dropped}{tracked} tracked {will} be dropped\n");
     let mut told = Vec::new();
     if let Some(AppFacts { app: _, app_id, base_url, kind: _, tracked: _, tenants: _ }) = facts {
         let [id, place] =
@@ -225,7 +235,7 @@ fn heading(plan: &Plan, drops: &[&Drop], out: &mut String) {
         told.push(format!("{id} at {place}"));
     }
     let without = |of: fn(&Drop) -> &Option<String>| {
-        let is_missing = |drop: &&&Drop| of(drop).as_deref().is_none_or(is_blank);
+        let is_missing = |marked: &&Marked<'_>| of(marked.drop).as_deref().is_none_or(is_blank);
         drops.iter().filter(is_missing).count() as u64
     };
     for (what, number) in
@@ -240,7 +250,7 @@ fn heading(plan: &Plan, drops: &[&Drop], out: &mut String) {
     }
 }
 
-fn row(drop: &Drop) -> [String; 6] {
+fn row(Marked { drop, why }: &Marked<'_>) -> [String; 6] {
     let Drop {
         app: _,
         tenant_key,
@@ -253,10 +263,11 @@ fn row(drop: &Drop) -> [String; 6] {
         outcome,
         pending: _,
     } = drop;
+    let mark = why.map_or(String::new(), |why| format!(" **{}**", why.as_str()));
     let tried = outcome.map_or(String::new(), |outcome| format!(", **last try: `{}`**", outcome.as_str()));
     [
         tenant_key.as_ref().map_or(String::new(), |tenant| format!("`{tenant}`")),
-        format!("`{approval_code}`"),
+        format!("`{approval_code}`{mark}"),
         foreign(name, NAME),
         foreign(owner, OWNER),
         foreign(reason, SENTENCE),
@@ -273,6 +284,14 @@ pub(super) fn guards(plan: &Plan, room: Room, everything: &str, out: &mut String
     });
     let total = told.clone().count();
     if total == 0 && plan.overrides.is_empty() {
+        return;
+    }
+    if room.rest == 0 && plan.overrides.is_empty() {
+        let _ = writeln!(
+            out,
+            "\n**Guards: {}, not listed.**",
+            count(total as u64, "passed or was allowed", "passed or were allowed")
+        );
         return;
     }
     out.push_str("\n#### Guards\n");
@@ -330,7 +349,7 @@ fn forget(forget: &Forget) -> [String; 3] {
     } = forget;
     let mut told: Vec<String> = [(name, NAME), (owner, OWNER), (reason, SENTENCE)]
         .into_iter()
-        .filter_map(|(text, most)| code(text.as_deref()?, most))
+        .filter_map(|(text, most)| code(text.as_deref().filter(|text| !is_blank(text))?, most))
         .collect();
     told.push(format!("since {}", time::date(*since)));
     if let Some(at) = sent_at {
@@ -441,7 +460,8 @@ pub(in crate::render) fn fold(total: usize, most: usize, what: &str, everything:
 
 /// A foreign text in a cell; what is missing stands out.
 pub(in crate::render) fn foreign(text: &Option<String>, most: usize) -> String {
-    text.as_deref().and_then(|text| code(text, most)).unwrap_or("**none**".into())
+    let seen = text.as_deref().filter(|text| !is_blank(text));
+    seen.and_then(|text| code(text, most)).unwrap_or("**none**".into())
 }
 
 fn key(key: &SubscriptionKey) -> String {
