@@ -54,17 +54,29 @@ pub fn refusing(plan: &Plan) -> BTreeMap<Rule, u64> {
     rules
 }
 
+/// The same in a few words, for where there is little room.
+fn brief(plan: &Plan) -> Option<String> {
+    let Some(changes) = changes(plan) else { return Some("limits were not compared with main's".into()) };
+    let looser = changes.iter().filter(|change| change.is_looser).count() as u64;
+    let others = changes.len() as u64 - looser;
+    let parts = [(looser, "LOOSENED"), (others, "tightened")].into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<String> = parts.map(|(number, word)| format!("{} {word}", grouped(number))).collect();
+    (!parts.is_empty()).then(|| format!("limits differ from main's: {}", parts.join(", ")))
+}
+
 /// The sentence as a line beneath the verdict; empty where there is none.
-pub fn line(plan: &Plan, layout: Layout) -> String {
-    sentence(plan).map_or(String::new(), |text| {
+pub fn line(plan: &Plan, is_brief: bool, layout: Layout) -> String {
+    let text = if is_brief { brief(plan) } else { sentence(plan) };
+    text.map_or(String::new(), |text| {
         let text = format!("{}.", capital(&text));
         format!("{}\n", layout.paint.doubt(super::screen::wrapped(&text, 2, layout)))
     })
 }
 
 /// The sentence as a paragraph of a comment, whose marks are its own; empty where there is none.
-pub fn paragraph(plan: &Plan) -> String {
-    sentence(plan).map_or(String::new(), |text| format!("\n**{}.**\n", capital(&text)))
+pub fn paragraph(plan: &Plan, is_brief: bool) -> String {
+    let text = if is_brief { brief(plan) } else { sentence(plan) };
+    text.map_or(String::new(), |text| format!("\n**{}.**\n", capital(&text)))
 }
 
 fn few(changes: &[&Change]) -> String {

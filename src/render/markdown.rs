@@ -12,6 +12,9 @@ use super::pick::marked;
 use super::{Paint, count, grouped, limits, plan, stale, standing, time};
 use crate::plan::{Plan, Stale};
 
+/// From how many characters on a comment has room for more than the least.
+const ROOMY: usize = 4_000;
+
 /// The least that a comment can be limited to.
 pub const LEAST_CHARS: usize = 2_000;
 
@@ -98,7 +101,7 @@ fn write(
     if let Some(stale) = comment.stale {
         let _ = writeln!(out, "\n**Warning: {}.**", stale::sentence(stale));
     }
-    out.push_str(&limits::paragraph(plan));
+    out.push_str(&limits::paragraph(plan, comment.max_chars < ROOMY));
     let everything = everything(comment);
     let unlisted = sections::unlisted(sorted, room);
     if unlisted > 0 {

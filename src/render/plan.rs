@@ -56,8 +56,12 @@ fn write(
     if let Some(line) = standing::line(plan, marked, layout) {
         let _ = writeln!(out, "{}", layout.paint.doubt(wrapped(&line, 2, layout)));
     }
-    out.push_str(&super::limits::line(plan, layout));
-    let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
+    let limits = super::limits::line(plan, !room.remedies, layout);
+    out.push_str(&limits);
+    // Where there is least room, what the gate has become goes before where the plan comes from.
+    if limits.is_empty() || !room.is_least() {
+        let _ = writeln!(out, "{}", fit(&made_from(plan, origin), 0, layout));
+    }
     if let Some(base) = plan.base.as_ref().filter(|_| room.remedies) {
         let _ = writeln!(out, "{}", fit(&compared(base), 0, layout));
     }

@@ -12,6 +12,7 @@ mod support;
 mod addresses;
 mod backend;
 mod faults;
+mod gcs;
 mod gitlab;
 mod life;
 mod proxy;

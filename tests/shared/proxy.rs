@@ -108,7 +108,10 @@ fn serve(mut stream: TcpStream, inner: &Inner) -> Option<()> {
         let (head, body) = message(&mut reader, false)?;
         let line = head.lines().next()?.to_owned();
         let mut words = line.split(' ');
-        let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
+        // One client writes the slashes and dots of a key as they are, another does not.
+        let path = words.next().map(|method| (method, words.next().unwrap_or_default()));
+        let (method, path) =
+            path.map(|(method, path)| (method.to_owned(), path.replace("%2F", "/").replace("%2E", ".")))?;
         inner.seen.lock().unwrap().push(format!("{method} {path}"));
         std::thread::sleep(*inner.delay.lock().unwrap());
         let act = due(inner, &method, &path);

@@ -92,11 +92,39 @@ impl Store {
         })
     }
 
+    /// A server of our own: there is no other one that a machine without an account could run.
+    pub fn gcs() -> Option<Self> {
+        if !cfg!(feature = "gcs") {
+            skipped("no test of a shared state runs on gcs: it needs --features gcs");
+            return None;
+        }
+        let proxy = Proxy::before(&crate::gcs::start());
+        let env = [
+            ("GOOGLE_BASE_URL", format!("http://{}", proxy.address)),
+            // The key of an account that asks nobody for a token.
+            (
+                "GOOGLE_SERVICE_ACCOUNT_KEY",
+                r#"{"private_key":"-","private_key_id":"-","client_email":"tests","disable_oauth":true}"#
+                    .into(),
+            ),
+        ];
+        Some(Self {
+            name: "gcs",
+            url: "gs://larksub-tests/one/approvals".into(),
+            env: env.map(|(name, value)| (name.to_owned(), value)).into(),
+            proxy,
+            append: ("PUT", "/log/"),
+            read: ("GET", "list-type"),
+            backend: None,
+        })
+    }
+
     /// Every store that there is here.
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self::http()];
         all.extend(Self::s3());
         all.extend(Self::azure());
+        all.extend(Self::gcs());
         all
     }
 }

@@ -50,6 +50,15 @@ fn client(settings: &Settings, endpoint: Option<&str>) -> ClientOptions {
     }
 }
 
+/// Whether it is encrypted or stays on this machine, and holds no secret itself.
+#[cfg(any(feature = "s3", feature = "gcs"))]
+fn is_safe(endpoint: &str) -> bool {
+    url::Url::parse(endpoint).is_ok_and(|url| {
+        let is_clean = url.username().is_empty() && url.password().is_none();
+        is_clean && (url.scheme() == "https" || is_loopback(&url))
+    })
+}
+
 fn never() -> RetryConfig {
     RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }
@@ -87,10 +96,7 @@ fn s3(bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Trouble
         endpoint = endpoint.or(endpoint_url);
     }
     if let Some(endpoint) = &endpoint {
-        let url = url::Url::parse(endpoint).ok();
-        let is_clean = |url: &url::Url| url.username().is_empty() && url.password().is_none();
-        let is_safe = |url: &url::Url| url.scheme() == "https" || is_loopback(url);
-        if !url.as_ref().is_some_and(|url| is_clean(url) && is_safe(url)) {
+        if !is_safe(endpoint) {
             return Err(unusable(
                 "the endpoint",
                 "AWS_ENDPOINT_URL is an https address, or http on loopback, without a user name",
@@ -110,10 +116,15 @@ fn s3(bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Trouble
 #[cfg(feature = "gcs")]
 fn gcs(bucket: &str, settings: &Settings) -> Result<Arc<dyn ObjectStore>, Trouble> {
     let hint = "GOOGLE_APPLICATION_CREDENTIALS names a key file; without one the application default credentials or the machine's account are used";
+    let endpoint = settings.text("GOOGLE_BASE_URL");
+    if endpoint.as_deref().is_some_and(|endpoint| !is_safe(endpoint)) {
+        let hint = "GOOGLE_BASE_URL is an https address, or http on loopback, without a user name";
+        return Err(unusable("the endpoint", hint));
+    }
     let store = object_store::gcp::GoogleCloudStorageBuilder::from_env()
         .with_bucket_name(bucket)
         .with_retry(never())
-        .with_client_options(client(settings, None))
+        .with_client_options(client(settings, endpoint.as_deref()))
         .build()
         .map_err(|_| unusable("what the environment says of Google Cloud", hint))?;
     Ok(Arc::new(store))
