@@ -72,21 +72,27 @@ pub fn prose(text: &str) -> String {
             out.push_str(&code(part, SENTENCE).unwrap_or_default());
             continue;
         }
-        for piece in part.split_inclusive(' ') {
-            let word = piece.trim_end_matches(' ');
-            match is_plain(word) {
-                true => out.push_str(word),
-                false => {
-                    // The mark behind a word is not the word's.
-                    let bare = word.trim_end_matches([',', ';', ':', '.', ')']);
-                    out.push_str(&code(bare, NAME * 2).unwrap_or_default());
-                    out.push_str(word.get(bare.len()..).unwrap_or_default());
-                }
+        let pieces: Vec<&str> = part.split_inclusive(' ').collect();
+        for run in
+            pieces.chunk_by(|a, b| is_plain(a.trim_end_matches(' ')) == is_plain(b.trim_end_matches(' ')))
+        {
+            let words = run.concat();
+            match run.first().is_some_and(|first| is_plain(first.trim_end_matches(' '))) {
+                true => out.push_str(&words),
+                false => codes(&words, &mut out),
             }
-            out.push_str(piece.get(word.len()..).unwrap_or_default());
         }
     }
     out
+}
+
+/// Words that are no plain ones, in one span: a list or a date is not torn. The marks around them are the sentence's.
+fn codes(words: &str, out: &mut String) {
+    let after_opening = words.strip_prefix('(').unwrap_or(words);
+    let bare = after_opening.trim_end_matches([',', ';', ':', '.', ')', ' ']);
+    out.push_str(words.get(..words.len() - after_opening.len()).unwrap_or_default());
+    out.push_str(&code(bare, SENTENCE).unwrap_or_default());
+    out.push_str(after_opening.get(bare.len()..).unwrap_or_default());
 }
 
 /// Letters or a number, with what stands around words in a sentence; nothing that any renderer makes more of.
@@ -146,7 +152,7 @@ mod tests {
             ),
             ("hr/A-1 is protected, and would be dropped", "`hr/A-1` is protected, and would be dropped"),
             ("an app's ready-made kind", "an app's ready-made kind"),
-            ("@team :smile: <b> #1 https://a.b", "`@team` `:smile`: `<b>` `#1` `https://a.b`"),
+            ("@team :smile: <b> #1 https://a.b", "`@team :smile: <b> #1 https://a.b`"),
             ("a ` b | c", "a `b \\u{7c} c`"),
         ] {
             assert_eq!(prose(given), expected);
