@@ -5,7 +5,7 @@
 
 mod action;
 mod atlantis;
-#[path = "../shared/backend.rs"]
+#[path = "../support/backend.rs"]
 #[allow(dead_code)]
 mod backend;
 mod forge;

@@ -10,6 +10,7 @@
 mod support;
 
 mod addresses;
+#[path = "../support/backend.rs"]
 mod backend;
 mod faults;
 mod gcs;
