@@ -51,7 +51,7 @@ fn an_engine_that_is_not_built_in_is_refused_with_how_to_get_it() {
         ("az://container/key", "azure", cfg!(feature = "azure")),
     ] {
         if !is_built {
-            let says = format!("cargo install larksub --features {feature}");
+            let says = format!("cargo install --locked --path . --features {feature}");
             scratch.run(&format!("plan --state {address}")).exit(1).says([&says]);
         }
     }

@@ -89,7 +89,7 @@ fn store(place: &Place, settings: &Settings) -> Result<Store, Trouble> {
 fn not_built(engine: Engine) -> Trouble {
     let feature = engine.feature();
     Trouble::new(Kind::Setup, format!("cannot be reached: this larksub was built without `{feature}`"))
-        .hint(format!("install one with it: `cargo install larksub --features {feature}`"))
+        .hint(format!("install it again from its source, with that engine: `cargo install --locked --path . --features {feature}`"))
 }
 
 /// The bytes of a shared ledger, whole lines all of them. Nothing is locked and nothing is written.
